@@ -1,1 +1,30 @@
-//! x
+//! Tools for the tests of an application that signs its users in with this crate.
+//!
+//! [`MockSentinel`] stands in for LivePerson: a real HTTP server on a free port of this machine, with
+//! a login page, users to choose from, tokens that rotate, and faults on demand. [`ManualClock`]
+//! stands in for the time, so that eight hours pass in no time at all.
+//!
+//! # Examples
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_lp_auth::test_kit::{ManualClock, MockSentinel};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let clock = ManualClock::new();
+//! let sentinel = MockSentinel::builder().clock(clock.clone()).start().await?;
+//! assert!(sentinel.url().starts_with("http://127.0.0.1:"));
+//!
+//! clock.advance(Duration::from_secs(8 * 60 * 60)); // every access token so far has expired
+//! # Ok(())
+//! # }
+//! ```
+
+mod manual_clock;
+mod mock_sentinel;
+
+pub use manual_clock::ManualClock;
+pub use mock_sentinel::{
+    Call, Counts, Endpoint, ExpiresIn, Fault, MockSentinel, MockSentinelBuilder, MockUser,
+};
