@@ -55,7 +55,8 @@ pub enum Fault {
     Reset,
     /// Does the work, then resets the connection (RST) before any byte of an answer.
     LostResponse,
-    /// Does the work, sends the whole answer, then resets the connection (RST).
+    /// Does the work, sends the whole answer, then resets the connection (RST). An answer too large
+    /// for the socket's buffers may lose its end.
     ResetAfterBody,
     /// Never answers, and does no work.
     Hang,

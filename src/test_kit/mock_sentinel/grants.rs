@@ -10,7 +10,9 @@ use super::{
     state::{Shared, State},
     switches::ExpiresIn,
     tokens::{FamilyId, Redemption, Refused},
+    users::MockUser,
 };
+use crate::clock::Timestamp;
 
 /// An error of RFC 6749 §5.2.
 #[derive(Debug, Clone, Copy)]
@@ -130,7 +132,8 @@ fn issue(
     id_token: Option<String>,
 ) -> Value {
     let lifetime = state.settings.access_token_lifetime;
-    let access_token = state.tokens.issue_access(family, shared.now() + lifetime);
+    let end = Timestamp::from(shared.now()).plus(lifetime); // saturates
+    let access_token = state.tokens.issue_access(family, end.into());
     let expires_in = match &state.settings.expires_in {
         ExpiresIn::Number => Some(json!(lifetime.as_secs())),
         ExpiresIn::Text => Some(json!(lifetime.as_secs().to_string())),
@@ -156,7 +159,7 @@ fn issue(
 fn id_token(shared: &Shared, state: &State, family: FamilyId) -> String {
     let grant = state.tokens.grant(family);
     let client_id = &shared.clients[grant.client].id;
-    let nobody = super::MockUser::new(&grant.user, "");
+    let nobody = MockUser::new(&grant.user, "");
     let user = state.user(&grant.user).unwrap_or(&nobody);
     let settings = &state.settings;
     let claims = id_token::claims(

@@ -193,6 +193,12 @@ fn live(sentinel: &MockSentinel, tokens: &Value) -> bool {
     sentinel.is_live_access_token(tokens["access_token"].as_str().unwrap())
 }
 
+const _: () = {
+    const fn shareable<T: Send + Sync>() {}
+    shareable::<MockSentinel>();
+    shareable::<MockSentinelBuilder>();
+};
+
 #[tokio::test]
 async fn a_connection_serves_more_than_one_request() {
     let sentinel = MockSentinel::start().await.unwrap();

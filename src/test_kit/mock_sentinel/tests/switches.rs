@@ -69,6 +69,15 @@ async fn a_lifetime_is_stated_in_every_form() {
 }
 
 #[tokio::test]
+async fn no_lifetime_is_too_long() {
+    let sentinel = MockSentinel::start().await.unwrap();
+    sentinel.set_access_token_lifetime(std::time::Duration::MAX);
+    let tokens = log_in(&sentinel).await;
+    assert_eq!(tokens["expires_in"], u64::MAX);
+    assert!(live(&sentinel, &tokens));
+}
+
+#[tokio::test]
 async fn parts_of_an_answer_can_be_left_out_or_changed() {
     let sentinel = MockSentinel::start().await.unwrap();
     sentinel.set_id_token(false);
