@@ -64,7 +64,7 @@ mod tests {
             ("99999999999999999999999999", Some(60)),
             ("Sun, 06 Nov 1994 08:49:57 GMT", Some(20)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(1)),
-            ("Sun, 06 Nov 2094 08:00:00 GMT", Some(60)),
+            ("Sat, 06 Nov 2094 08:00:00 GMT", Some(60)),
             ("-1", None),
             ("1.5", None),
             ("soon", None),
