@@ -129,11 +129,19 @@ where
                     }
                 }
                 Step::Pause(duration) => time::sleep(duration).await,
-                Step::Reset => return stream.set_zero_linger().unwrap(),
+                Step::Reset => return reset_on_drop(&stream),
                 Step::Close => return,
             }
         }
     }
+}
+
+#[allow(
+    deprecated,
+    reason = "its successor is newer than the oldest tokio we build with"
+)]
+fn reset_on_drop(stream: &TcpStream) {
+    stream.set_linger(Some(Duration::ZERO)).unwrap();
 }
 
 async fn read_request(stream: &mut TcpStream) -> Option<String> {

@@ -174,7 +174,7 @@ async fn proxy_variables_serve_other_machines_and_never_loopback() {
         "ALL_PROXY",
     ];
     let variables = names.map(|name| (name, url.clone()));
-    let apart = tokio::task::spawn_blocking(move || {
+    let apart = task::spawn_blocking(move || {
         let mut variables: Vec<_> = variables.iter().map(|(n, v)| (*n, &**v)).collect();
         variables.extend([("NO_PROXY", ""), ("no_proxy", "")]);
         run_apart("apart_behind_a_proxy", &variables);
