@@ -15,3 +15,4 @@ pub use account::{AccountId, InvalidAccountId};
 pub use clock::{Clock, SystemClock};
 pub use error::BoxError;
 pub use secret::{AccessToken, ClientSecret, InvalidSessionKey, SessionKey};
+pub use sentinel::{InvalidTokenApiVersion, TokenApiVersion};
