@@ -27,3 +27,6 @@ pub(crate) use key_cache::{FetchKeys, KeySetDocument};
 pub(crate) use rules::{IdTokenRules, TokenSource};
 pub use rules::{IdTokenSignature, InvalidIdTokenSignature};
 pub(crate) use verifier::IdTokenVerifier;
+
+#[cfg(test)]
+mod tests;
