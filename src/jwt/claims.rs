@@ -19,7 +19,7 @@ const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 const MAX_SUBJECT_LEN: usize = 256;
 
 /// The end of the year 9999. A later date is a mistake or an attempt, and no date at all.
-const LAST_SECOND: u64 = 253_402_300_799;
+const LAST_SECOND: f64 = 253_402_300_799.0;
 
 /// The claims of a token that was believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,22 +106,14 @@ fn check_times(payload: &Object, now: Timestamp) -> Result<(Timestamp, Timestamp
     }
 }
 
-/// Reads a NumericDate (RFC 7519 §2): seconds since the epoch, whole or not.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the range is checked, and less than a millisecond may go"
-)]
+/// Reads a NumericDate (RFC 7519 §2): seconds since the epoch, whole or not; less than a millisecond
+/// is dropped.
 fn time(payload: &Object, name: &str) -> Result<Option<Timestamp>, Refusal> {
-    const LAST_SECOND_F64: f64 = 253_402_300_799.0;
     let Some(value) = payload.get(name) else {
         return Ok(None);
     };
-    if let Some(secs) = value.as_u64().filter(|secs| *secs <= LAST_SECOND) {
-        return Ok(Some(Timestamp::from_secs(secs)));
-    }
     match value.as_f64() {
-        Some(secs) if (0.0..=LAST_SECOND_F64).contains(&secs) => {
+        Some(secs) if (0.0..=LAST_SECOND).contains(&secs) => {
             Ok(Some(Timestamp::from_millis((secs * 1000.0) as u64)))
         }
         _ => Err(Refusal::Time),

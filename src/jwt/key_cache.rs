@@ -105,15 +105,12 @@ impl KeyCache {
     fn plan(&self, host: &Arc<Host>, fits: impl Fn(&KeySet) -> bool) -> Plan {
         let now = self.clock.monotonic();
         let mut state = host.state();
-        match state.need(now, &fits) {
-            Need::Nothing => match state.settle(now, fits) {
-                Ok(keys) => Plan::Use(keys),
-                Err(error) => Plan::Fail(error),
-            },
-            Need::Answer => match state.under_way().or_else(|| self.depart(host, &mut state)) {
-                Some(flight) => Plan::Await(flight),
-                None => Plan::Fail(SharedError::new(FetchError::NoRuntime)),
-            },
+        if !state.must_ask(now, &fits) {
+            return state.settle(now, fits).map_or_else(Plan::Fail, Plan::Use);
+        }
+        match state.under_way().or_else(|| self.depart(host, &mut state)) {
+            Some(flight) => Plan::Await(flight),
+            None => Plan::Fail(SharedError::new(FetchError::NoRuntime)),
         }
     }
 
@@ -128,6 +125,7 @@ impl KeyCache {
         let (source, clock, host) = (self.source.clone(), self.clock.clone(), host.clone());
         runtime.spawn(async move {
             let answer = fetch(&*source, &host.name).await;
+            report(&host.name, &answer);
             host.state().land(answer, departed, clock.monotonic());
             drop(landing);
         });
@@ -156,13 +154,6 @@ enum Plan {
     Use(Arc<KeySet>),
     Fail(SharedError),
     Await(watch::Receiver<()>),
-}
-
-/// Whether what is known will do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Need {
-    Nothing,
-    Answer,
 }
 
 struct Host {
@@ -210,18 +201,16 @@ struct Known {
 }
 
 impl State {
-    /// Decides whether the host has to be asked before a caller can be served.
-    fn need(&self, now: Duration, fits: impl Fn(&KeySet) -> bool) -> Need {
+    /// Decides whether a caller has to await an answer of the host.
+    fn must_ask(&self, now: Duration, fits: impl Fn(&KeySet) -> bool) -> bool {
         let known = self.known(now);
-        let age = known.map(|known| now.saturating_sub(known.answered));
         let good = known.is_some_and(|known| fits(&known.keys));
+        let enough = known.is_some_and(|known| {
+            let age = now.saturating_sub(known.answered);
+            age < COOLDOWN || (good && age < MAX_AGE)
+        });
         let pause = known.map_or(BACK_OFF, |_| COOLDOWN);
-        let enough = age.is_some_and(|age| age < COOLDOWN || (good && age < MAX_AGE));
-        if enough || (self.under_way().is_none() && self.attempted_within(pause, now)) {
-            Need::Nothing
-        } else {
-            Need::Answer
-        }
+        !enough && (self.under_way().is_some() || !self.attempted_within(pause, now))
     }
 
     /// Gives what there is: keys that fit or that were just fetched, else the last failure.
@@ -293,6 +282,13 @@ async fn fetch(source: &dyn FetchKeys, host: &str) -> Result<KeySet, SharedError
         Ok(KeySetDocument::Found(document)) => KeySet::parse(&document).map_err(SharedError::new),
         Ok(KeySetDocument::Missing) => Ok(KeySet::default()),
         Err(error) => Err(SharedError(error.into())),
+    }
+}
+
+fn report(host: &str, answer: &Result<KeySet, SharedError>) {
+    match answer {
+        Ok(keys) => tracing::debug!(host, keys = keys.len(), "keys fetched"),
+        Err(error) => tracing::warn!(host, %error, "keys could not be fetched"),
     }
 }
 

@@ -10,6 +10,15 @@ use std::str::FromStr;
 /// one.
 ///
 /// In configuration these are the words `published` and `required`.
+///
+/// # Examples
+///
+/// ```
+/// use tower_lp_auth::IdTokenSignature;
+///
+/// assert_eq!("required".parse(), Ok(IdTokenSignature::Required));
+/// assert_eq!(IdTokenSignature::default(), IdTokenSignature::Published);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IdTokenSignature {

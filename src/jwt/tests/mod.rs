@@ -52,7 +52,7 @@ struct SigningKey {
 
 enum Private {
     Full(KeyPair),
-    Small(PrivateKey),
+    Small(Box<PrivateKey>),
 }
 
 impl SigningKey {
@@ -71,7 +71,7 @@ impl SigningKey {
         Self {
             modulus: key.n_bytes().into(),
             exponent: key.e_bytes().into(),
-            private: Private::Small(key),
+            private: Private::Small(Box::new(key)),
         }
     }
 
