@@ -205,12 +205,9 @@ impl State {
     fn must_ask(&self, now: Duration, fits: impl Fn(&KeySet) -> bool) -> bool {
         let known = self.known(now);
         let good = known.is_some_and(|known| fits(&known.keys));
-        let enough = known.is_some_and(|known| {
-            let age = now.saturating_sub(known.answered);
-            age < COOLDOWN || (good && age < MAX_AGE)
-        });
+        let recent = known.is_some_and(|known| now.saturating_sub(known.answered) < MAX_AGE);
         let pause = known.map_or(BACK_OFF, |_| COOLDOWN);
-        !enough && (self.under_way().is_some() || !self.attempted_within(pause, now))
+        !(good && recent) && (self.under_way().is_some() || !self.attempted_within(pause, now))
     }
 
     /// Gives what there is: keys that fit or that were just fetched, else the last failure.

@@ -391,6 +391,76 @@ async fn hosts_are_kept_apart_and_bounded() {
         200,
         "the newest hosts are the ones kept"
     );
+    let verdict = world
+        .verifier
+        .verify("https://0.example", &token, TokenSource::Bearer, None);
+    assert_eq!(Verdict::from(verdict.await), Checked);
+    assert_eq!(world.source.asked(), 201, "the oldest host was forgotten");
+}
+
+/// A host that lets callers wait before it fails is not asked again at once.
+#[tokio::test]
+async fn the_back_off_begins_when_the_failure_comes() {
+    let world = World::required(one_key());
+    let token = world.token("k", &KEY);
+    let waiting = world
+        .verifier
+        .verify(HOST, &token, TokenSource::Bearer, None);
+    let mut waiting = Box::pin(waiting);
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    tokio::task::yield_now().await;
+    world.pass(5);
+    world.source.answers(Answer::Fault);
+    assert_eq!(Verdict::from(waiting.await), Unavailable);
+    assert_eq!(world.bearer("k", &KEY).await, Unavailable);
+    assert_eq!(world.source.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_fetch_that_panics_is_not_blamed_on_the_one_before() {
+    let world = World::required(Answer::Fault);
+    assert_eq!(world.bearer("k", &KEY).await, Unavailable);
+    world.source.answers(Answer::Panic);
+    world.pass(1);
+    let token = world.token("k", &KEY);
+    let verdict = world
+        .verifier
+        .verify(HOST, &token, TokenSource::Bearer, None)
+        .await;
+    let Err(IdTokenError::KeysUnavailable(cause)) = verdict else {
+        panic!("keys were available");
+    };
+    assert_eq!(cause.to_string(), "the fetch ended without an answer");
+}
+
+#[tokio::test]
+async fn tokens_that_nobody_could_check_are_warned_of_once() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let world = World::published(no_keys());
+    for _ in 0..3 {
+        assert_eq!(world.login("k", &KEY).await, Unchecked);
+    }
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(log.matches("without a signature check").count(), 1, "{log}");
+    assert!(log.contains(HOST) && !log.contains("eyJ"), "{log}");
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 const _: () = {
