@@ -53,16 +53,18 @@ impl Timestamp {
         Self(millis)
     }
 
+    #[cfg(test)]
     pub(crate) const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1000))
     }
 
-    pub(crate) const fn as_millis(self) -> u64 {
-        self.0
-    }
-
+    #[cfg(test)]
     pub(crate) const fn as_secs(self) -> u64 {
         self.0 / 1000
+    }
+
+    pub(crate) const fn as_millis(self) -> u64 {
+        self.0
     }
 
     /// The time from `earlier` to `self`; zero if `earlier` is later.
@@ -106,10 +108,7 @@ mod tests {
     fn arithmetic_saturates_at_both_ends() {
         let end = Timestamp::from_millis(u64::MAX);
         assert_eq!(end.plus(Duration::from_secs(1)), end);
-        assert_eq!(
-            Timestamp::default().minus(Duration::MAX),
-            Timestamp::default()
-        );
+        assert_eq!(Timestamp::default().minus(Duration::MAX), Timestamp::default());
         assert_eq!(Timestamp::default().since(end), Duration::ZERO);
         assert!(SystemTime::from(end) > UNIX_EPOCH);
     }

@@ -1,7 +1,18 @@
-#![doc = "Signs users in with LivePerson Conversational Cloud."]
+#![doc = include_str!("../docs/crate.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
-pub(crate) mod jwt;
-pub(crate) mod sentinel;
+mod caller; // who is calling, may they?
+mod config;
+mod jwt; // believe a token
+mod login; // nobody yet
+mod middleware; // a request arrives
+mod refresh; // tokens age
+mod respond; // the answer
+mod seal; // what the browser keeps
+mod sentinel; // ask LivePerson
+mod session; // what is known of them
+mod user; // the handler's side // set up
+
 #[cfg(feature = "test-kit")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-kit")))]
 pub mod test_kit;
@@ -10,9 +21,28 @@ mod account;
 mod clock;
 mod error;
 mod secret;
+mod site;
+mod telemetry;
 
 pub use account::{AccountId, InvalidAccountId};
+pub use caller::{Access, AccessPolicy, Require, RequireFuture, RequireLayer, SessionUnavailable};
 pub use clock::{Clock, SystemClock};
+pub use config::{AppManifest, AppManifestBuilder, Builder, ConfigError, ManifestError, Setting};
 pub use error::BoxError;
+pub use jwt::{IdTokenSignature, InvalidIdTokenSignature};
+pub use login::{LoginDecision, LoginHookError};
+pub use middleware::{Health, LpAuth, LpAuthLayer, ResponseBody, ResponseFuture};
+pub use refresh::{EndReason, SessionEnd};
+pub use respond::{Audience, DefaultResponses, Rejection, RejectionReason, ResponseForRejection};
 pub use secret::{AccessToken, ClientSecret, InvalidSessionKey, SessionKey};
 pub use sentinel::{InvalidTokenApiVersion, TokenApiVersion};
+pub use user::{EndSessionError, LpUser, NoAccessToken};
+
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub use user::{LpUserRejection, MissingLayer, NotSignedIn};
+
+/// The README's code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -147,9 +147,8 @@ impl SessionKey {
     /// [`InvalidSessionKey`] if there are not 32 of them, or if they were clearly not drawn at
     /// random.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidSessionKey> {
-        let key: &[u8; 32] = bytes
-            .try_into()
-            .map_err(|_| InvalidSessionKey::Length(bytes.len()))?;
+        let key: &[u8; 32] =
+            bytes.try_into().map_err(|_| InvalidSessionKey::Length(bytes.len()))?;
         // 32 random bytes are all printable ASCII once in 10^13 keys.
         let repeated = key.iter().all(|b| *b == key[0]);
         let textual = key.iter().all(|b| (0x20..0x7f).contains(b));
@@ -205,18 +204,9 @@ mod tests {
 
     #[test]
     fn no_secret_prints_itself() {
-        assert_eq!(
-            format!("{:?}", ClientSecret::new("canary")),
-            "ClientSecret(..)"
-        );
-        assert_eq!(
-            format!("{:?}", AccessToken::new("canary")),
-            "AccessToken(..)"
-        );
-        assert_eq!(
-            format!("{:?}", RefreshToken::new("canary")),
-            "RefreshToken(..)"
-        );
+        assert_eq!(format!("{:?}", ClientSecret::new("canary")), "ClientSecret(..)");
+        assert_eq!(format!("{:?}", AccessToken::new("canary")), "AccessToken(..)");
+        assert_eq!(format!("{:?}", RefreshToken::new("canary")), "RefreshToken(..)");
         assert_eq!(format!("{:?}", SessionKey::random()), "SessionKey(..)");
     }
 
@@ -235,11 +225,7 @@ mod tests {
             (encode(b"change-me-change-me-change-me-32"), Placeholder),
         ];
         for (text, expected) in table {
-            assert_eq!(
-                SessionKey::from_base64(&text),
-                Err(expected),
-                "for {text:?}"
-            );
+            assert_eq!(SessionKey::from_base64(&text), Err(expected), "for {text:?}");
         }
     }
 
@@ -248,9 +234,6 @@ mod tests {
         let bytes: [u8; 32] = random_bytes();
         let url = base64_simd::URL_SAFE_NO_PAD.encode_to_string(bytes);
         let standard = base64_simd::STANDARD.encode_to_string(bytes);
-        assert_eq!(
-            SessionKey::from_base64(&url),
-            SessionKey::from_base64(&standard)
-        );
+        assert_eq!(SessionKey::from_base64(&url), SessionKey::from_base64(&standard));
     }
 }

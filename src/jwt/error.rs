@@ -92,10 +92,7 @@ impl Refusal {
 
     /// Whether a wrong clock, here or at Sentinel, explains the refusal.
     pub(crate) const fn is_clock_skew(self) -> bool {
-        matches!(
-            self,
-            Self::Expired | Self::IssuedInFuture | Self::NotYetValid
-        )
+        matches!(self, Self::Expired | Self::IssuedInFuture | Self::NotYetValid)
     }
 }
 

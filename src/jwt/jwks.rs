@@ -40,9 +40,7 @@ impl KeySet {
         let document = Object::parse(document).ok_or(InvalidKeySet(()))?;
         let keys = document.get("keys").and_then(Value::as_array);
         let usable = keys.ok_or(InvalidKeySet(()))?.iter().filter_map(Key::parse);
-        Ok(Self {
-            keys: usable.take(MAX_KEYS).collect(),
-        })
+        Ok(Self { keys: usable.take(MAX_KEYS).collect() })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -99,12 +97,7 @@ impl Key {
         let fits = (LEAST_BITS_PUBLISHED..=MAX_BITS).contains(&bits)
             && is_odd(&modulus)
             && is_exponent(&exponent);
-        fits.then_some(Self {
-            id,
-            modulus,
-            exponent,
-            bits,
-        })
+        fits.then_some(Self { id, modulus, exponent, bits })
     }
 
     /// Whether this key made an RSASSA-PKCS1-v1_5 signature with SHA-256 (RFC 7518 §3.3).
@@ -114,18 +107,13 @@ impl Key {
         } else {
             &RSA_PKCS1_2048_8192_SHA256
         };
-        let key = RsaPublicKeyComponents {
-            n: &*self.modulus,
-            e: &*self.exponent,
-        };
+        let key = RsaPublicKeyComponents { n: &*self.modulus, e: &*self.exponent };
         key.verify(parameters, message, signature).is_ok()
     }
 }
 
 fn allows_verify(operations: &Value) -> bool {
-    operations
-        .as_array()
-        .is_some_and(|list| list.iter().any(|operation| operation == "verify"))
+    operations.as_array().is_some_and(|list| list.iter().any(|operation| operation == "verify"))
 }
 
 /// Reads a Base64urlUInt (RFC 7518 §2) and drops the leading zeros that some writers add.

@@ -63,11 +63,7 @@ pub(super) struct KeyCache {
 
 impl KeyCache {
     pub(super) fn new(source: Arc<dyn FetchKeys>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            source,
-            clock,
-            hosts: Mutex::default(),
-        }
+        Self { source, clock, hosts: Mutex::default() }
     }
 
     /// Finds a set that `fits`, or one so fresh that nothing better can be had.
@@ -96,9 +92,7 @@ impl KeyCache {
         // No value is ever sent: the sender is dropped when the flight ends, however it does.
         let _ended = flight.changed().await;
         let state = host.state();
-        state
-            .settle(self.clock.monotonic(), fits)
-            .map_err(Into::into)
+        state.settle(self.clock.monotonic(), fits).map_err(Into::into)
     }
 
     /// Decides what a caller does, and starts the fetch if the decision is to await one.
@@ -163,10 +157,7 @@ struct Host {
 
 impl Host {
     fn new(name: &str) -> Self {
-        Self {
-            name: name.into(),
-            state: Mutex::default(),
-        }
+        Self { name: name.into(), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -220,10 +211,9 @@ impl State {
             Some(known) if now.saturating_sub(known.answered) < COOLDOWN || fits(&known.keys) => {
                 Ok(known.keys.clone())
             }
-            _ => Err(self
-                .failure
-                .clone()
-                .unwrap_or_else(|| SharedError::new(FetchError::NoAnswer))),
+            _ => {
+                Err(self.failure.clone().unwrap_or_else(|| SharedError::new(FetchError::NoAnswer)))
+            }
         }
     }
 
@@ -240,19 +230,10 @@ impl State {
                 return;
             }
         };
-        let kept = self
-            .known(now)
-            .filter(|known| keys.is_empty() && !known.keys.is_empty());
+        let kept = self.known(now).filter(|known| keys.is_empty() && !known.keys.is_empty());
         self.known = Some(match kept {
-            Some(kept) => Known {
-                answered: departed,
-                ..kept.clone()
-            },
-            None => Known {
-                keys: Arc::new(keys),
-                fetched: departed,
-                answered: departed,
-            },
+            Some(kept) => Known { answered: departed, ..kept.clone() },
+            None => Known { keys: Arc::new(keys), fetched: departed, answered: departed },
         });
     }
 
@@ -262,15 +243,12 @@ impl State {
     }
 
     fn attempted_within(&self, pause: Duration, now: Duration) -> bool {
-        self.attempted
-            .is_some_and(|attempted| now.saturating_sub(attempted) < pause)
+        self.attempted.is_some_and(|attempted| now.saturating_sub(attempted) < pause)
     }
 
     /// The fetch that has not ended; one whose task is gone has.
     fn under_way(&self) -> Option<watch::Receiver<()>> {
-        self.flight
-            .clone()
-            .filter(|flight| flight.has_changed().is_ok())
+        self.flight.clone().filter(|flight| flight.has_changed().is_ok())
     }
 }
 

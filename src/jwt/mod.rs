@@ -22,7 +22,7 @@ mod token;
 mod verifier;
 
 pub(crate) use claims::IdClaims;
-pub(crate) use error::{IdTokenError, Refusal};
+pub(crate) use error::IdTokenError;
 pub(crate) use key_cache::{FetchKeys, KeySetDocument};
 pub(crate) use rules::{IdTokenRules, TokenSource};
 pub use rules::{IdTokenSignature, InvalidIdTokenSignature};

@@ -53,9 +53,7 @@ impl<'a> UnverifiedToken<'a> {
 /// Base64url as RFC 7515 §2 has it: no padding, no white space; the unused bits are zero, so that
 /// one token has one spelling.
 fn decode(part: &str) -> Result<Vec<u8>, Refusal> {
-    base64_simd::URL_SAFE_NO_PAD
-        .decode_to_vec(part.as_bytes())
-        .map_err(|_| Refusal::Malformed)
+    base64_simd::URL_SAFE_NO_PAD.decode_to_vec(part.as_bytes()).map_err(|_| Refusal::Malformed)
 }
 
 /// Accepts the headers that mean "RS256 over a JWT" and gives the name of the key.

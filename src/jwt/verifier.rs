@@ -85,9 +85,7 @@ impl IdTokenVerifier {
 
 impl fmt::Debug for IdTokenVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IdTokenVerifier")
-            .field("rules", &self.rules)
-            .finish_non_exhaustive()
+        f.debug_struct("IdTokenVerifier").field("rules", &self.rules).finish_non_exhaustive()
     }
 }
 
@@ -149,9 +147,6 @@ impl<'a> Candidate<'a> {
         } else {
             return Err(Refusal::UnknownKey);
         };
-        Ok(IdClaims {
-            signature_checked,
-            ..self.claims
-        })
+        Ok(IdClaims { signature_checked, ..self.claims })
     }
 }

@@ -198,13 +198,10 @@ impl SentinelClient {
         account: &AccountId,
         token: &RefreshToken,
     ) -> Result<TokenSet, TokenError> {
-        let mut form = vec![
-            ("grant_type", "refresh_token"),
-            ("refresh_token", token.expose_secret()),
-        ];
+        let mut form =
+            vec![("grant_type", "refresh_token"), ("refresh_token", token.expose_secret())];
         form.extend(self.credentials());
-        self.tokens("refresh", &self.refreshes, account, &form)
-            .await
+        self.tokens("refresh", &self.refreshes, account, &form).await
     }
 
     /// Revokes a refresh token: the user is logged out of **all** LivePerson applications.
@@ -274,10 +271,7 @@ impl SentinelClient {
 
     /// In the body only, as documented: no `Authorization` header is ever sent.
     fn credentials(&self) -> [(&str, &str); 2] {
-        [
-            ("client_id", &self.client_id),
-            ("client_secret", self.client_secret.expose_secret()),
-        ]
+        [("client_id", &self.client_id), ("client_secret", self.client_secret.expose_secret())]
     }
 
     async fn tokens(
@@ -341,10 +335,7 @@ impl SentinelClient {
             let error = token::error_code(&body.bytes);
             Err(TokenError::Refused { error, status })
         } else {
-            Err(TokenError::Server {
-                status,
-                retry_after,
-            })
+            Err(TokenError::Server { status, retry_after })
         }
     }
 

@@ -80,16 +80,8 @@ impl Domains {
         http: Arc<HttpClient>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let shared = Shared {
-            api,
-            suffixes,
-            http,
-            clock,
-            accounts: Mutex::default(),
-        };
-        Self {
-            shared: Arc::new(shared),
-        }
+        let shared = Shared { api, suffixes, http, clock, accounts: Mutex::default() };
+        Self { shared: Arc::new(shared) }
     }
 
     /// The account's host if no call is needed to know it.

@@ -222,9 +222,7 @@ pub(super) fn authorize_url(
 ) -> String {
     let base = format!("{host}/sentinel/api/account/{account}/authorize?");
     let start = base.len();
-    form_urlencoded::Serializer::for_suffix(base, start)
-        .extend_pairs(parameters)
-        .finish()
+    form_urlencoded::Serializer::for_suffix(base, start).extend_pairs(parameters).finish()
 }
 
 #[cfg(test)]
@@ -302,9 +300,6 @@ mod tests {
             revoke_url(&host, &account),
             "https://va.example/sentinel/api/account/12345678/token/revoke?v=1.0"
         );
-        assert_eq!(
-            jwks_url(host.origin()),
-            "https://va.example/sentinel/well-known/jwks"
-        );
+        assert_eq!(jwks_url(host.origin()), "https://va.example/sentinel/well-known/jwks");
     }
 }

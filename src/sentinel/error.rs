@@ -17,16 +17,10 @@ pub(crate) type Cause = Arc<dyn StdError + Send + Sync>;
 pub(crate) enum TokenError {
     /// Sentinel answered with a 4xx, mostly an OAuth error (RFC 6749 §5.2).
     #[error("sentinel refused the request with status {status}: {error}")]
-    Refused {
-        error: OAuthErrorCode,
-        status: StatusCode,
-    },
+    Refused { error: OAuthErrorCode, status: StatusCode },
     /// Sentinel answered with a 5xx, or with a status that this endpoint should never have.
     #[error("sentinel answered with status {status}")]
-    Server {
-        status: StatusCode,
-        retry_after: Option<Duration>,
-    },
+    Server { status: StatusCode, retry_after: Option<Duration> },
     /// The token was not presented: no host, no connection, no TLS.
     #[error("sentinel could not be reached")]
     NotSent(#[source] Cause),
@@ -43,6 +37,7 @@ pub(crate) enum TokenError {
 
 impl TokenError {
     /// Whether the code or token is certainly as good as before the call.
+    #[cfg(test)]
     pub(crate) const fn is_unspent(&self) -> bool {
         match self {
             Self::NotSent(_) | Self::Server { .. } | Self::Throttled { .. } => true,
@@ -238,17 +233,9 @@ mod tests {
     /// F08 to F12: what may be presented again without a second thought.
     #[test]
     fn only_a_token_that_was_not_taken_counts_as_unspent() {
-        let refused = |error| TokenError::Refused {
-            error,
-            status: StatusCode::BAD_REQUEST,
-        };
-        let server = TokenError::Server {
-            status: StatusCode::BAD_GATEWAY,
-            retry_after: None,
-        };
-        let throttled = TokenError::Throttled {
-            retry_after: Duration::from_secs(3),
-        };
+        let refused = |error| TokenError::Refused { error, status: StatusCode::BAD_REQUEST };
+        let server = TokenError::Server { status: StatusCode::BAD_GATEWAY, retry_after: None };
+        let throttled = TokenError::Throttled { retry_after: Duration::from_secs(3) };
         for (error, unspent) in [
             (refused(OAuthErrorCode::InvalidGrant), false),
             (refused(OAuthErrorCode::InvalidClient), true),

@@ -133,11 +133,8 @@ impl HttpClient {
         form: &[(&str, &str)],
     ) -> Result<Answer, CallError> {
         let client = self.client(origin).await.map_err(CallError::not_sent)?;
-        let request = client
-            .post(url)
-            .header(CONTENT_TYPE, FORM)
-            .header(ACCEPT, JSON)
-            .body(encode(form));
+        let request =
+            client.post(url).header(CONTENT_TYPE, FORM).header(ACCEPT, JSON).body(encode(form));
         Answer::of(request).await
     }
 
@@ -163,9 +160,7 @@ impl HttpClient {
             get_once(&client, url, cap).await
         };
         let late = |_| Err(FetchError::Unreachable(Arc::new(timed_out())));
-        time::timeout(self.settings.timeout, attempts)
-            .await
-            .unwrap_or_else(late)
+        time::timeout(self.settings.timeout, attempts).await.unwrap_or_else(late)
     }
 
     async fn client(
@@ -187,11 +182,7 @@ impl HttpClient {
 
     /// Says everything that another crate's choice of reqwest's features could change.
     fn builder(&self, reach: Reach) -> ClientBuilder {
-        let HttpSettings {
-            connect_timeout,
-            timeout,
-            ..
-        } = self.settings;
+        let HttpSettings { connect_timeout, timeout, .. } = self.settings;
         let builder = base_builder()
             .user_agent(USER_AGENT)
             .redirect(redirect::Policy::none())
@@ -207,19 +198,15 @@ impl HttpClient {
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .pool_max_idle_per_host(POOL_MAX_IDLE);
         match reach {
-            Reach::Plain => builder
-                .no_proxy()
-                .dns_resolver(ThisMachine)
-                .tls_certs_only([]),
+            Reach::Plain => builder.no_proxy().dns_resolver(ThisMachine).tls_certs_only([]),
             Reach::Local => builder
                 .no_proxy()
                 .dns_resolver(ThisMachine)
                 .https_only(true)
                 .tls_certs_merge(self.certificates.iter().cloned()),
             Reach::Remote => {
-                let builder = builder
-                    .https_only(true)
-                    .tls_certs_merge(self.certificates.iter().cloned());
+                let builder =
+                    builder.https_only(true).tls_certs_merge(self.certificates.iter().cloned());
                 match self.settings.proxy.as_deref().map(read_proxy) {
                     Some(Ok(proxy)) => builder.proxy(proxy),
                     // `new` has read it once already.
@@ -332,10 +319,7 @@ struct ThisMachine;
 
 impl Resolve for ThisMachine {
     fn resolve(&self, _: Name) -> Resolving {
-        let ips = [
-            IpAddr::from(Ipv4Addr::LOCALHOST),
-            IpAddr::from(Ipv6Addr::LOCALHOST),
-        ];
+        let ips = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
         let addresses: Addrs = Box::new(ips.into_iter().map(|ip| SocketAddr::new(ip, 0)));
         Box::pin(std::future::ready(Ok(addresses)))
     }
@@ -445,10 +429,7 @@ impl Answer {
 
 impl Body {
     fn too_large() -> Self {
-        Self {
-            bytes: Zeroizing::default(),
-            end: BodyEnd::TooLarge,
-        }
+        Self { bytes: Zeroizing::default(), end: BodyEnd::TooLarge }
     }
 }
 

@@ -19,10 +19,7 @@ mod test_support;
 pub use endpoint::{InvalidTokenApiVersion, TokenApiVersion};
 
 pub(crate) use client::{KeyDocument, SentinelClient, SentinelSettings};
-pub(crate) use endpoint::{InvalidServerOrigin, SentinelHost, ServerOrigin};
-pub(crate) use error::{
-    FetchError, HttpSetupError, InvalidHostAnswer, MalformedAnswer, MissingCaCertificates,
-    OAuthErrorCode, TokenError,
-};
+pub(crate) use endpoint::{SentinelHost, ServerOrigin};
+pub(crate) use error::{OAuthErrorCode, TokenError};
 pub(crate) use http_client::HttpSettings;
 pub(crate) use token::TokenSet;

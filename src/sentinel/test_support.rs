@@ -89,11 +89,7 @@ impl TestServer {
                 tokio::spawn(async move { serve(stream, &kept, &*script).await });
             }
         });
-        Self {
-            port,
-            requests,
-            accepting,
-        }
+        Self { port, requests, accepting }
     }
 
     pub(super) fn origin(&self) -> ServerOrigin {
@@ -136,10 +132,7 @@ where
     }
 }
 
-#[allow(
-    deprecated,
-    reason = "its successor is newer than the oldest tokio we build with"
-)]
+#[allow(deprecated, reason = "its successor is newer than the oldest tokio we build with")]
 fn reset_on_drop(stream: &TcpStream) {
     stream.set_linger(Some(Duration::ZERO)).unwrap();
 }
@@ -181,19 +174,13 @@ pub(super) fn settings(domain_api_url: ServerOrigin) -> SentinelSettings {
         domain_api_url,
         host_suffixes: SentinelSettings::HOST_SUFFIXES.map(Into::into).into(),
         token_api_version: TokenApiVersion::V2,
-        http: HttpSettings {
-            timeout: Duration::from_secs(2),
-            ..HttpSettings::default()
-        },
+        http: HttpSettings { timeout: Duration::from_secs(2), ..HttpSettings::default() },
     }
 }
 
 /// A client whose Sentinel is `origin`.
 pub(super) fn client(origin: ServerOrigin) -> (SentinelClient, Arc<TestClock>) {
-    let settings = SentinelSettings {
-        sentinel_url: Some(origin.clone()),
-        ..settings(origin)
-    };
+    let settings = SentinelSettings { sentinel_url: Some(origin.clone()), ..settings(origin) };
     client_of(settings)
 }
 

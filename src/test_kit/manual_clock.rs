@@ -52,13 +52,8 @@ impl ManualClock {
     /// Starts at a wall-clock time of your choice; the monotonic reading starts at zero.
     #[must_use]
     pub fn at(wall: SystemTime) -> Self {
-        let reading = Reading {
-            wall,
-            monotonic: Duration::ZERO,
-        };
-        Self {
-            reading: Arc::new(Mutex::new(reading)),
-        }
+        let reading = Reading { wall, monotonic: Duration::ZERO };
+        Self { reading: Arc::new(Mutex::new(reading)) }
     }
 
     /// Starts at the real time, for tests that meet dates which others have set.

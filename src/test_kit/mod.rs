@@ -23,8 +23,10 @@
 
 mod manual_clock;
 mod mock_sentinel;
+mod user;
 
 pub use manual_clock::ManualClock;
 pub use mock_sentinel::{
     Call, Counts, Endpoint, ExpiresIn, Fault, MockSentinel, MockSentinelBuilder, MockUser,
 };
+pub use user::{UserBuilder, user};

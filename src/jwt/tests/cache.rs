@@ -14,11 +14,7 @@ impl World {
     fn new(signature: IdTokenSignature, answer: Answer) -> Self {
         let (source, clock) = (Source::new(answer), Arc::new(ManualClock::default()));
         let verifier = IdTokenVerifier::new(rules(signature), source.clone(), clock.clone());
-        Self {
-            verifier: Arc::new(verifier),
-            source,
-            clock,
-        }
+        Self { verifier: Arc::new(verifier), source, clock }
     }
 
     fn required(answer: Answer) -> Self {
@@ -44,10 +40,7 @@ impl World {
 
     async fn verify(&self, id: &str, key: &SigningKey, source: TokenSource) -> Verdict {
         let token = self.token(id, key);
-        self.verifier
-            .verify(HOST, &token, source, None)
-            .await
-            .into()
+        self.verifier.verify(HOST, &token, source, None).await.into()
     }
 
     fn token(&self, id: &str, key: &SigningKey) -> String {
@@ -99,10 +92,7 @@ async fn a_flood_of_unknown_keys_makes_one_fetch_per_cooldown() {
     let (_, rest) = token.split_once('.').unwrap();
     for number in 0..10_000 {
         let token = format!("{}.{rest}", base64(header(&format!("kid-{number}"))));
-        let verdict = world
-            .verifier
-            .verify(HOST, &token, TokenSource::Bearer, None)
-            .await;
+        let verdict = world.verifier.verify(HOST, &token, TokenSource::Bearer, None).await;
         assert_eq!(Verdict::from(verdict), UNKNOWN);
         world.clock.advance(Duration::from_millis(6));
     }
@@ -130,14 +120,7 @@ async fn known_keys_verify_while_unknown_ones_flood_a_host_that_is_down() {
 async fn no_bad_answer_removes_keys() {
     let huge = Answer::Keys(format!(r#"{{"keys":[],"a":"{}"}}"#, "a".repeat(1 << 20)));
     let html = Answer::Keys("<html>".to_owned());
-    let answers = [
-        Answer::Fault,
-        html,
-        huge,
-        no_keys(),
-        Answer::Missing,
-        Answer::Panic,
-    ];
+    let answers = [Answer::Fault, html, huge, no_keys(), Answer::Missing, Answer::Panic];
     for answer in answers {
         let world = World::required(one_key());
         assert_eq!(world.login("k", &KEY).await, Checked);
@@ -149,11 +132,7 @@ async fn no_bad_answer_removes_keys() {
             }
         }
         world.pass(61);
-        assert_ne!(
-            world.login("k", &KEY).await,
-            Checked,
-            "keys are not kept for ever"
-        );
+        assert_ne!(world.login("k", &KEY).await, Checked, "keys are not kept for ever");
     }
 }
 
@@ -175,9 +154,7 @@ async fn a_new_key_is_accepted_after_one_fetch() {
 async fn a_withdrawn_key_is_refused_within_ten_minutes() {
     let world = World::published(one_key());
     assert_eq!(world.bearer("k", &KEY).await, Checked);
-    world
-        .source
-        .answers(Answer::Keys(document(&[OTHER.jwk("new")])));
+    world.source.answers(Answer::Keys(document(&[OTHER.jwk("new")])));
     world.pass(599);
     assert_eq!(world.bearer("k", &KEY).await, Checked);
     world.pass(1);
@@ -195,10 +172,7 @@ async fn a_thousand_cold_starts_make_one_fetch() {
             .map(|_| {
                 let (verifier, token) = (world.verifier.clone(), token.clone());
                 tokio::spawn(async move {
-                    verifier
-                        .verify(HOST, &token, TokenSource::Bearer, None)
-                        .await
-                        .into()
+                    verifier.verify(HOST, &token, TokenSource::Bearer, None).await.into()
                 })
             })
             .collect();
@@ -229,18 +203,10 @@ async fn a_fault_is_never_taken_for_an_absence() {
     assert_eq!(world.login("x", &OTHER).await, Unchecked);
     world.source.answers(Answer::Fault);
     world.pass(29);
-    assert_eq!(
-        world.login("x", &OTHER).await,
-        Unchecked,
-        "the answer is recent"
-    );
+    assert_eq!(world.login("x", &OTHER).await, Unchecked, "the answer is recent");
     world.pass(1);
     assert_eq!(world.login("x", &OTHER).await, Unavailable);
-    assert_eq!(
-        world.login("x", &OTHER).await,
-        Unavailable,
-        "the fetch is cooling down"
-    );
+    assert_eq!(world.login("x", &OTHER).await, Unavailable, "the fetch is cooling down");
     assert_eq!(world.login("k", &KEY).await, Checked);
     assert_eq!(world.source.asked(), 2);
     world.source.answers(one_key());
@@ -280,10 +246,7 @@ async fn a_token_that_cannot_be_right_makes_nobody_fetch() {
     let world = World::required(one_key());
     let stale = sign(&header("k"), &claims_with("exp", json!(1)), &KEY);
     for token in ["", "a.b.c", &stale] {
-        let verdict = world
-            .verifier
-            .verify(HOST, token, TokenSource::Bearer, None)
-            .await;
+        let verdict = world.verifier.verify(HOST, token, TokenSource::Bearer, None).await;
         assert!(matches!(verdict, Err(IdTokenError::Refused(_))));
     }
     assert_eq!(world.source.asked(), 0);
@@ -293,11 +256,7 @@ async fn a_token_that_cannot_be_right_makes_nobody_fetch() {
 async fn a_fetch_goes_on_without_those_who_wait_for_it() {
     let world = World::required(one_key());
     let token = world.token("k", &KEY);
-    let mut waiting = Box::pin(
-        world
-            .verifier
-            .verify(HOST, &token, TokenSource::Bearer, None),
-    );
+    let mut waiting = Box::pin(world.verifier.verify(HOST, &token, TokenSource::Bearer, None));
     assert!(futures_util::poll!(&mut waiting).is_pending());
     drop(waiting);
     assert_eq!(world.bearer("k", &KEY).await, Checked);
@@ -312,11 +271,7 @@ async fn known_keys_verify_while_a_fetch_hangs() {
     world.source.answers(Answer::Never);
     world.pass(30);
     let token = world.token("x", &OTHER);
-    let mut waiting = Box::pin(
-        world
-            .verifier
-            .verify(HOST, &token, TokenSource::Bearer, None),
-    );
+    let mut waiting = Box::pin(world.verifier.verify(HOST, &token, TokenSource::Bearer, None));
     assert!(futures_util::poll!(&mut waiting).is_pending());
     assert_eq!(world.bearer("k", &KEY).await, Checked);
     assert!(futures_util::poll!(&mut waiting).is_pending());
@@ -327,17 +282,9 @@ async fn known_keys_verify_while_a_fetch_hangs() {
 fn a_fetch_whose_runtime_is_gone_is_made_again() {
     let world = World::required(Answer::Never);
     let token = world.token("k", &KEY);
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-    };
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime().block_on(async {
-        let mut waiting = Box::pin(
-            world
-                .verifier
-                .verify(HOST, &token, TokenSource::Bearer, None),
-        );
+        let mut waiting = Box::pin(world.verifier.verify(HOST, &token, TokenSource::Bearer, None));
         assert!(futures_util::poll!(&mut waiting).is_pending());
     });
     world.source.answers(one_key());
@@ -357,10 +304,7 @@ fn without_a_runtime_keys_are_unavailable() {
 async fn the_first_cause_shows_through() {
     let world = World::required(Answer::Fault);
     let token = world.token("k", &KEY);
-    let verdict = world
-        .verifier
-        .verify(HOST, &token, TokenSource::Bearer, None)
-        .await;
+    let verdict = world.verifier.verify(HOST, &token, TokenSource::Bearer, None).await;
     let Err(IdTokenError::KeysUnavailable(cause)) = verdict else {
         panic!("keys were available");
     };
@@ -374,26 +318,15 @@ async fn hosts_are_kept_apart_and_bounded() {
     let token = world.token("k", &KEY);
     for number in 0..200 {
         let host = format!("https://{number}.example");
-        let verdict = world
-            .verifier
-            .verify(&host, &token, TokenSource::Bearer, None)
-            .await;
+        let verdict = world.verifier.verify(&host, &token, TokenSource::Bearer, None).await;
         assert_eq!(Verdict::from(verdict), Checked);
         world.clock.advance(Duration::from_millis(1));
     }
     assert_eq!(world.source.asked(), 200);
-    let verdict = world
-        .verifier
-        .verify("https://199.example", &token, TokenSource::Bearer, None);
+    let verdict = world.verifier.verify("https://199.example", &token, TokenSource::Bearer, None);
     assert_eq!(Verdict::from(verdict.await), Checked);
-    assert_eq!(
-        world.source.asked(),
-        200,
-        "the newest hosts are the ones kept"
-    );
-    let verdict = world
-        .verifier
-        .verify("https://0.example", &token, TokenSource::Bearer, None);
+    assert_eq!(world.source.asked(), 200, "the newest hosts are the ones kept");
+    let verdict = world.verifier.verify("https://0.example", &token, TokenSource::Bearer, None);
     assert_eq!(Verdict::from(verdict.await), Checked);
     assert_eq!(world.source.asked(), 201, "the oldest host was forgotten");
 }
@@ -403,9 +336,7 @@ async fn hosts_are_kept_apart_and_bounded() {
 async fn the_back_off_begins_when_the_failure_comes() {
     let world = World::required(one_key());
     let token = world.token("k", &KEY);
-    let waiting = world
-        .verifier
-        .verify(HOST, &token, TokenSource::Bearer, None);
+    let waiting = world.verifier.verify(HOST, &token, TokenSource::Bearer, None);
     let mut waiting = Box::pin(waiting);
     assert!(futures_util::poll!(&mut waiting).is_pending());
     tokio::task::yield_now().await;
@@ -423,10 +354,7 @@ async fn a_fetch_that_panics_is_not_blamed_on_the_one_before() {
     world.source.answers(Answer::Panic);
     world.pass(1);
     let token = world.token("k", &KEY);
-    let verdict = world
-        .verifier
-        .verify(HOST, &token, TokenSource::Bearer, None)
-        .await;
+    let verdict = world.verifier.verify(HOST, &token, TokenSource::Bearer, None).await;
     let Err(IdTokenError::KeysUnavailable(cause)) = verdict else {
         panic!("keys were available");
     };
@@ -437,9 +365,7 @@ async fn a_fetch_that_panics_is_not_blamed_on_the_one_before() {
 async fn tokens_that_nobody_could_check_are_warned_of_once() {
     let log = Log::default();
     let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
-        .finish();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let world = World::published(no_keys());
     for _ in 0..3 {
@@ -473,11 +399,7 @@ const _: () = {
 async fn verification_can_be_spawned() {
     let world = World::required(one_key());
     let (verifier, token) = (world.verifier.clone(), world.token("k", &KEY));
-    let task = async move {
-        verifier
-            .verify(HOST, &token, TokenSource::Bearer, None)
-            .await
-    };
+    let task = async move { verifier.verify(HOST, &token, TokenSource::Bearer, None).await };
     let verdict: Verdict = tokio::spawn(task).await.unwrap().into();
     assert_eq!(verdict, Checked);
 }

@@ -55,11 +55,7 @@ fn keys_that_cannot_verify_rs256_are_skipped() {
     ];
     for jwk in table {
         assert_eq!(number_of_keys(std::slice::from_ref(&jwk)), 0, "used {jwk}");
-        assert_eq!(
-            number_of_keys(&[jwk.clone(), KEY.jwk("k")]),
-            1,
-            "after {jwk}"
-        );
+        assert_eq!(number_of_keys(&[jwk.clone(), KEY.jwk("k")]), 1, "after {jwk}");
     }
 }
 
@@ -78,11 +74,7 @@ fn members_that_allow_rs256_are_accepted_and_unknown_ones_ignored() {
         spoilt("e", json!(base64([1, 0, 0, 0, 1]))),
     ];
     for jwk in table {
-        assert_eq!(
-            number_of_keys(std::slice::from_ref(&jwk)),
-            1,
-            "skipped {jwk}"
-        );
+        assert_eq!(number_of_keys(std::slice::from_ref(&jwk)), 1, "skipped {jwk}");
     }
 }
 
@@ -124,16 +116,8 @@ fn what_is_no_key_set_is_an_error() {
 #[test]
 fn a_name_that_several_keys_bear_is_tried_with_each() {
     let rules = rules(IdTokenSignature::Required);
-    for keys in [
-        [KEY.jwk("k"), OTHER.jwk("k")],
-        [OTHER.jwk("k"), KEY.jwk("k")],
-    ] {
-        let verdict = judge(
-            &rules,
-            &key_set(&keys),
-            &token("k", &KEY),
-            TokenSource::Bearer,
-        );
+    for keys in [[KEY.jwk("k"), OTHER.jwk("k")], [OTHER.jwk("k"), KEY.jwk("k")]] {
+        let verdict = judge(&rules, &key_set(&keys), &token("k", &KEY), TokenSource::Bearer);
         assert!(verdict.is_ok());
     }
 }
@@ -149,15 +133,9 @@ fn a_token_without_key_id_is_tried_with_every_key() {
     };
     let both = [OTHER.jwk("a"), KEY.jwk("b")];
     for signature in [IdTokenSignature::Published, IdTokenSignature::Required] {
-        assert_eq!(
-            verdict(signature, &[KEY.jwk("a")], &nameless(&KEY)),
-            Ok(true)
-        );
+        assert_eq!(verdict(signature, &[KEY.jwk("a")], &nameless(&KEY)), Ok(true));
         assert_eq!(verdict(signature, &both, &nameless(&KEY)), Ok(true));
-        assert_eq!(
-            verdict(signature, &both, &nameless(&SMALL)),
-            Err(Refusal::Signature)
-        );
+        assert_eq!(verdict(signature, &both, &nameless(&SMALL)), Err(Refusal::Signature));
     }
     let none = |signature| verdict(signature, &[], &nameless(&KEY));
     assert_eq!(none(IdTokenSignature::Published), Ok(false));
@@ -181,12 +159,7 @@ fn small_keys_count_for_the_token_endpoint_under_published_only() {
         let verdict = verdict.map(|claims| claims.signature_checked);
         assert_eq!(verdict, expected, "{signature:?} {source:?}");
     }
-    let forged = judge(
-        &rules(Published),
-        &keys,
-        &token("small", &OTHER),
-        TokenEndpoint,
-    );
+    let forged = judge(&rules(Published), &keys, &token("small", &OTHER), TokenEndpoint);
     assert_eq!(forged.unwrap_err(), Refusal::Signature);
 }
 
@@ -209,13 +182,7 @@ fn a_key_of_nonsense_verifies_nothing() {
         jwk["n"] = json!(base64(vec![0xff; len]));
         let keys = key_set(&[jwk]);
         let key = keys.candidates(None, 0).next().unwrap();
-        for signature in [
-            vec![],
-            vec![0; len],
-            vec![1; len],
-            vec![0xff; len],
-            vec![0; len + 1],
-        ] {
+        for signature in [vec![], vec![0; len], vec![1; len], vec![0xff; len], vec![0; len + 1]] {
             assert!(!key.verifies(b"message", &signature), "for {len} bytes");
         }
     }

@@ -27,8 +27,8 @@ use rsa::{
 use serde_json::{Value, json};
 
 use super::{
-    FetchKeys, IdClaims, IdTokenRules, IdTokenSignature, KeySetDocument, Refusal, TokenSource,
-    jwks::KeySet, verifier::Candidate,
+    FetchKeys, IdClaims, IdTokenRules, IdTokenSignature, KeySetDocument, TokenSource,
+    error::Refusal, jwks::KeySet, verifier::Candidate,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -59,11 +59,7 @@ impl SigningKey {
     fn full() -> Self {
         let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
         let public = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
-        Self {
-            modulus: public.n,
-            exponent: public.e,
-            private: Private::Full(pair),
-        }
+        Self { modulus: public.n, exponent: public.e, private: Private::Full(pair) }
     }
 
     fn small() -> Self {
@@ -80,8 +76,7 @@ impl SigningKey {
             Private::Full(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 let rng = SystemRandom::new();
-                pair.sign(&RSA_PKCS1_SHA256, &rng, message, &mut signature)
-                    .unwrap();
+                pair.sign(&RSA_PKCS1_SHA256, &rng, message, &mut signature).unwrap();
                 signature
             }
             Private::Small(key) => sign_by_arithmetic(key, message),
@@ -182,11 +177,7 @@ fn key_set(keys: &[Value]) -> KeySet {
 }
 
 fn rules(signature: IdTokenSignature) -> IdTokenRules {
-    IdTokenRules {
-        client_id: CLIENT.into(),
-        issuer: None,
-        signature,
-    }
+    IdTokenRules { client_id: CLIENT.into(), issuer: None, signature }
 }
 
 /// The verdict on a token, given keys that have just been fetched.
@@ -245,10 +236,7 @@ struct Source {
 
 impl Source {
     fn new(answer: Answer) -> Arc<Self> {
-        Arc::new(Self {
-            answer: Mutex::new(answer),
-            asked: AtomicUsize::new(0),
-        })
+        Arc::new(Self { answer: Mutex::new(answer), asked: AtomicUsize::new(0) })
     }
 
     fn answers(&self, answer: Answer) {

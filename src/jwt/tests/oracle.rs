@@ -30,14 +30,8 @@ fn the_oracle_agrees_on_right_and_wrong_tokens() {
         (signed(claims_with("iss", json!("another")), &KEY), false),
         (signed(claims_without("sub"), &KEY), false),
         (signed(claims_without("exp"), &KEY), false),
-        (
-            sign(r#"{"alg":"none"}"#, &claims().to_string(), &KEY),
-            false,
-        ),
-        (
-            sign(r#"{"alg":"RS512","kid":"k"}"#, &claims().to_string(), &KEY),
-            false,
-        ),
+        (sign(r#"{"alg":"none"}"#, &claims().to_string(), &KEY), false),
+        (sign(r#"{"alg":"RS512","kid":"k"}"#, &claims().to_string(), &KEY), false),
         ("a.b.c".to_owned(), false),
     ];
     for (row, (token, expected)) in table.into_iter().enumerate() {
@@ -53,10 +47,7 @@ fn the_oracle_agrees_on_every_change_of_one_letter() {
         let mut bytes = token.clone().into_bytes();
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
         let changed = String::from_utf8(bytes).unwrap();
-        assert!(
-            judge_strictly(&changed).is_err(),
-            "accepted a change at {at}"
-        );
+        assert!(judge_strictly(&changed).is_err(), "accepted a change at {at}");
         assert!(!oracle(&changed), "the oracle accepted a change at {at}");
     }
 }

@@ -41,10 +41,7 @@ fn what_a_token_may_vary_is_accepted() {
         let token = sign(&header("k"), &payload, &KEY);
         assert!(judge_strictly(&token).is_ok(), "refused {payload}");
     }
-    for header in [
-        r#"{"alg":"RS256","kid":"k"}"#,
-        r#"{"alg":"RS256","kid":"k","typ":"jwt"}"#,
-    ] {
+    for header in [r#"{"alg":"RS256","kid":"k"}"#, r#"{"alg":"RS256","kid":"k","typ":"jwt"}"#] {
         let token = sign(header, &claims().to_string(), &KEY);
         assert!(judge_strictly(&token).is_ok(), "refused {header}");
     }
@@ -71,33 +68,15 @@ fn a_wrong_claim_is_refused_under_any_signature() {
         (claims_with("exp", json!(NOW - 3_600)), Refusal::Expired),
         (claims_with("azp", other.clone()), Refusal::AuthorizedParty),
         (claims_with("azp", json!(null)), Refusal::AuthorizedParty),
-        (
-            claims_with("azp", json!([CLIENT])),
-            Refusal::AuthorizedParty,
-        ),
+        (claims_with("azp", json!([CLIENT])), Refusal::AuthorizedParty),
         (claims_with("at_hash", json!(1)), Refusal::AccessTokenHash),
     ];
     let mut rows = |name: &str, values: Vec<Value>, refusal| {
-        table.extend(
-            values
-                .into_iter()
-                .map(|value| (claims_with(name, value), refusal)),
-        );
+        table.extend(values.into_iter().map(|value| (claims_with(name, value), refusal)));
     };
-    let issuers = [
-        "Sentinel/",
-        "SENTINEL",
-        "https://Sentinel",
-        " Sentinel",
-        "Sentinel:443",
-        "",
-    ];
+    let issuers = ["Sentinel/", "SENTINEL", "https://Sentinel", " Sentinel", "Sentinel:443", ""];
     rows("iss", issuers.map(Value::from).to_vec(), Refusal::Issuer);
-    rows(
-        "iss",
-        vec![json!(["Sentinel"]), json!(null), json!({})],
-        Refusal::Issuer,
-    );
+    rows("iss", vec![json!(["Sentinel"]), json!(null), json!({})], Refusal::Issuer);
     let audiences = vec![
         other,
         json!([]),
@@ -109,13 +88,7 @@ fn a_wrong_claim_is_refused_under_any_signature() {
         json!(CLIENT.to_uppercase()),
     ];
     rows("aud", audiences, Refusal::Audience);
-    let subjects = vec![
-        json!(1),
-        json!(null),
-        json!(""),
-        json!("a\nb"),
-        json!("a".repeat(257)),
-    ];
+    let subjects = vec![json!(1), json!(null), json!(""), json!("a\nb"), json!("a".repeat(257))];
     rows("sub", subjects, Refusal::Subject);
     let times = vec![
         json!("9999999999"),
@@ -131,19 +104,11 @@ fn a_wrong_claim_is_refused_under_any_signature() {
         rows(name, times.clone(), Refusal::Time);
     }
     for name in ["is_admin", "is_lpa"] {
-        rows(
-            name,
-            vec![json!("true"), json!(1), json!(null)],
-            Refusal::Role,
-        );
+        rows(name, vec![json!("true"), json!(1), json!(null)], Refusal::Role);
     }
     for (payload, refusal) in table {
         let token = sign(&header("k"), &payload, &KEY);
-        assert_eq!(
-            judge_strictly(&token).unwrap_err(),
-            refusal,
-            "for {payload}"
-        );
+        assert_eq!(judge_strictly(&token).unwrap_err(), refusal, "for {payload}");
     }
 }
 
@@ -169,13 +134,7 @@ fn a_configured_issuer_is_compared_exactly() {
     };
     assert!(verdict(None, "Sentinel") && verdict(None, "sentinel"));
     assert!(verdict(Some("https://a"), "https://a"));
-    for issuer in [
-        "https://a/",
-        "http://a",
-        "https://a:443",
-        "https://A",
-        "Sentinel",
-    ] {
+    for issuer in ["https://a/", "http://a", "https://a:443", "https://A", "Sentinel"] {
         assert!(!verdict(Some("https://a"), issuer), "accepted {issuer}");
     }
 }
@@ -205,11 +164,7 @@ fn clocks_may_be_a_minute_apart() {
 
 #[test]
 fn a_refusal_that_a_wrong_clock_explains_says_so() {
-    for refusal in [
-        Refusal::Expired,
-        Refusal::IssuedInFuture,
-        Refusal::NotYetValid,
-    ] {
+    for refusal in [Refusal::Expired, Refusal::IssuedInFuture, Refusal::NotYetValid] {
         assert!(refusal.is_clock_skew());
         assert!(refusal.to_string().contains("clock skew"), "{refusal}");
     }
@@ -232,18 +187,11 @@ fn an_access_token_hash_must_belong_to_the_access_token() {
     ];
     let (rules, keys) = (rules(IdTokenSignature::Required), key_set(&[KEY.jwk("k")]));
     for (payload, access_token, accepted) in table {
-        let (token, now) = (
-            sign(&header("k"), &payload, &KEY),
-            Timestamp::from_secs(NOW),
-        );
+        let (token, now) = (sign(&header("k"), &payload, &KEY), Timestamp::from_secs(NOW));
         let source = TokenSource::TokenEndpoint;
         let verdict = Candidate::read(&rules, &token, source, access_token, now)
             .and_then(|candidate| candidate.decide(&keys));
-        assert_eq!(
-            verdict.is_ok(),
-            accepted,
-            "for {payload} with {access_token:?}"
-        );
+        assert_eq!(verdict.is_ok(), accepted, "for {payload} with {access_token:?}");
     }
 }
 
@@ -289,21 +237,13 @@ fn no_algorithm_but_rs256_exists() {
 #[test]
 fn the_public_key_signs_nothing() {
     let jwk = KEY.jwk("k").to_string();
-    let secrets = [
-        jwk.as_bytes(),
-        &KEY.modulus,
-        &*pem(),
-        base64(&KEY.modulus).as_bytes(),
-    ]
-    .map(<[u8]>::to_vec);
+    let secrets = [jwk.as_bytes(), &KEY.modulus, &*pem(), base64(&KEY.modulus).as_bytes()]
+        .map(<[u8]>::to_vec);
     for secret in secrets {
         for (alg, refusal) in [("HS256", Refusal::Algorithm), ("RS256", Refusal::Signature)] {
             let header = json!({ "alg": alg, "kid": "k" }).to_string();
             let signed = format!("{}.{}", base64(header), base64(claims().to_string()));
-            let mac = hmac::sign(
-                &hmac::Key::new(hmac::HMAC_SHA256, &secret),
-                signed.as_bytes(),
-            );
+            let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), signed.as_bytes());
             let token = format!("{signed}.{}", base64(mac));
             assert_eq!(judge_strictly(&token).unwrap_err(), refusal);
         }
@@ -359,12 +299,7 @@ fn a_strange_key_id_is_unknown_or_malformed() {
     for (id, refusal) in table {
         let header = json!({ "alg": "RS256", "kid": id }).to_string();
         let verdict = judge_strictly(&sign(&header, &claims().to_string(), &KEY));
-        assert_eq!(
-            verdict.unwrap_err(),
-            refusal,
-            "for {}",
-            &header[..header.len().min(80)]
-        );
+        assert_eq!(verdict.unwrap_err(), refusal, "for {}", &header[..header.len().min(80)]);
     }
 }
 
@@ -396,18 +331,7 @@ fn header_and_payload_are_objects_with_distinct_names() {
     let valid = claims().to_string();
     let twice = valid.replacen('{', r#"{"sub":"1","#, 1);
     let escaped = valid.replacen('{', r#"{"s\u0075b":"1","#, 1);
-    for text in [
-        "",
-        "[]",
-        r#""x""#,
-        "1",
-        "null",
-        "{",
-        "{} {}",
-        "\u{feff}{}",
-        &twice,
-        &escaped,
-    ] {
+    for text in ["", "[]", r#""x""#, "1", "null", "{", "{} {}", "\u{feff}{}", &twice, &escaped] {
         let verdict = judge_strictly(&sign(&header("k"), text, &KEY));
         assert_eq!(verdict.unwrap_err(), Refusal::Payload, "for {text}");
         let verdict = judge_strictly(&sign(text, &valid, &KEY));
@@ -453,10 +377,7 @@ fn a_token_has_one_spelling() {
     for spelling in table {
         let verdict = judge_strictly(&spelling);
         let refusals = [Refusal::Malformed, Refusal::Header];
-        assert!(
-            refusals.contains(&verdict.unwrap_err()),
-            "accepted {spelling:?}"
-        );
+        assert!(refusals.contains(&verdict.unwrap_err()), "accepted {spelling:?}");
     }
 }
 
@@ -497,32 +418,16 @@ fn a_published_key_is_decisive_under_every_policy() {
     let keys = key_set(&[KEY.jwk("k")]);
     let table = [
         (token("k", &KEY), TokenSource::TokenEndpoint, Ok(true)),
-        (
-            token("k", &OTHER),
-            TokenSource::TokenEndpoint,
-            Err(Refusal::Signature),
-        ),
+        (token("k", &OTHER), TokenSource::TokenEndpoint, Err(Refusal::Signature)),
         (token("new", &OTHER), TokenSource::TokenEndpoint, Ok(false)),
         (token("k", &KEY), TokenSource::Bearer, Ok(true)),
-        (
-            token("k", &OTHER),
-            TokenSource::Bearer,
-            Err(Refusal::Signature),
-        ),
-        (
-            token("new", &KEY),
-            TokenSource::Bearer,
-            Err(Refusal::UnknownKey),
-        ),
+        (token("k", &OTHER), TokenSource::Bearer, Err(Refusal::Signature)),
+        (token("new", &KEY), TokenSource::Bearer, Err(Refusal::UnknownKey)),
     ];
     let rules = rules(IdTokenSignature::Published);
     for (token, source, expected) in table {
         let verdict = judge(&rules, &keys, &token, source);
-        assert_eq!(
-            verdict.map(|claims| claims.signature_checked),
-            expected,
-            "{source:?}"
-        );
+        assert_eq!(verdict.map(|claims| claims.signature_checked), expected, "{source:?}");
     }
 }
 

@@ -39,9 +39,7 @@ async fn exchange(client: &SentinelClient) -> Result<TokenSet, TokenError> {
 /// The first line of a request, and the fields of its form.
 fn dissect(request: &str) -> (String, BTreeMap<String, String>) {
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
-    let pairs: Vec<_> = form_urlencoded::parse(body.as_bytes())
-        .into_owned()
-        .collect();
+    let pairs: Vec<_> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
     let fields: BTreeMap<_, _> = pairs.iter().cloned().collect();
     assert_eq!(fields.len(), pairs.len(), "a field came twice: {body}");
     (head.lines().next().unwrap().to_owned(), fields)
@@ -59,10 +57,7 @@ async fn every_call_is_the_documented_one() {
     let code = AuthorizationCode::new("c/o+de");
     let verifier = CodeVerifier::new("veri~fier");
     let set = client.exchange(&account(), &code, Some(&verifier)).await;
-    assert_eq!(
-        set.unwrap().refresh_token,
-        Some(RefreshToken::new("next-canary"))
-    );
+    assert_eq!(set.unwrap().refresh_token, Some(RefreshToken::new("next-canary")));
     refresh(&client).await.unwrap();
     client.revoke(&account(), &refresh_token()).await.unwrap();
 
@@ -102,10 +97,7 @@ async fn every_call_is_the_documented_one() {
         assert_eq!(dissect(request), (line.to_owned(), form));
         let head = request.to_ascii_lowercase();
         assert!(head.contains("content-type: application/x-www-form-urlencoded;charset=utf-8"));
-        assert!(head.contains(concat!(
-            "user-agent: tower-lp-auth/",
-            env!("CARGO_PKG_VERSION")
-        )));
+        assert!(head.contains(concat!("user-agent: tower-lp-auth/", env!("CARGO_PKG_VERSION"))));
         for header in ["authorization:", "cookie:", "referer:", "accept-encoding:"] {
             assert!(!head.contains(header), "{header} in {head}");
         }
@@ -147,18 +139,8 @@ async fn each_fault_has_its_class_and_is_one_call() {
         .collect();
     let redirect = "location: /elsewhere\r\n";
     for (name, steps, class, unspent) in [
-        (
-            "invalid_grant",
-            answer(400, r#"{"error":"invalid_grant"}"#),
-            "refused",
-            false,
-        ),
-        (
-            "invalid_client",
-            answer(401, r#"{"error":"invalid_client"}"#),
-            "refused",
-            true,
-        ),
+        ("invalid_grant", answer(400, r#"{"error":"invalid_grant"}"#), "refused", false),
+        ("invalid_client", answer(401, r#"{"error":"invalid_client"}"#), "refused", true),
         ("404", answer(404, "<html>"), "refused", true),
         (
             "half a refusal",
@@ -169,85 +151,33 @@ async fn each_fault_has_its_class_and_is_one_call() {
             "refused",
             true,
         ),
-        (
-            "500",
-            answer(500, r#"{"error":"invalid_grant"}"#),
-            "server",
-            true,
-        ),
-        (
-            "503",
-            answer_with(503, "retry-after: 7\r\n", ""),
-            "server",
-            true,
-        ),
+        ("500", answer(500, r#"{"error":"invalid_grant"}"#), "server", true),
+        ("503", answer_with(503, "retry-after: 7\r\n", ""), "server", true),
         ("302", answer_with(302, redirect, ""), "server", true),
         ("307", answer_with(307, redirect, ""), "server", true),
         ("308", answer_with(308, redirect, ""), "server", true),
         ("429", answer(429, ""), "throttled", true),
         ("reset at once", vec![Step::Reset], "unknown", false),
         ("closed at once", vec![Step::Close], "unknown", false),
-        (
-            "reset in the head",
-            vec![write("HTTP/1.1 200 O"), Step::Reset],
-            "unknown",
-            false,
-        ),
-        (
-            "reset before the body",
-            vec![write(head), Step::Reset],
-            "unknown",
-            false,
-        ),
+        ("reset in the head", vec![write("HTTP/1.1 200 O"), Step::Reset], "unknown", false),
+        ("reset before the body", vec![write(head), Step::Reset], "unknown", false),
         (
             "reset in the body",
             vec![write(format!("{head}{{\"access")), Step::Reset],
             "unknown",
             false,
         ),
-        (
-            "no HTTP",
-            vec![write("SSH-2.0-OpenSSH\r\n\r\n"), Step::Close],
-            "unknown",
-            false,
-        ),
-        (
-            "silence",
-            vec![Step::Pause(Duration::from_secs(9))],
-            "unknown",
-            false,
-        ),
+        ("no HTTP", vec![write("SSH-2.0-OpenSSH\r\n\r\n"), Step::Close], "unknown", false),
+        ("silence", vec![Step::Pause(Duration::from_secs(9))], "unknown", false),
         ("drip", drip, "unknown", false),
-        (
-            "HTML",
-            answer_with(200, "content-type: text/html\r\n", "<html>"),
-            "malformed",
-            false,
-        ),
+        ("HTML", answer_with(200, "content-type: text/html\r\n", "<html>"), "malformed", false),
         ("empty", answer(200, ""), "malformed", false),
-        (
-            "204",
-            vec![write("HTTP/1.1 204 None\r\n\r\n")],
-            "malformed",
-            false,
-        ),
-        (
-            "error with 200",
-            answer(200, r#"{"error":"invalid_grant"}"#),
-            "malformed",
-            false,
-        ),
-        (
-            "a number",
-            answer(200, r#"{"access_token":5}"#),
-            "malformed",
-            false,
-        ),
+        ("204", vec![write("HTTP/1.1 204 None\r\n\r\n")], "malformed", false),
+        ("error with 200", answer(200, r#"{"error":"invalid_grant"}"#), "malformed", false),
+        ("a number", answer(200, r#"{"access_token":5}"#), "malformed", false),
         (
             "huge, announced",
-            vec![write(
-                "HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n",
-            )],
+            vec![write("HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n")],
             "malformed",
             false,
         ),
@@ -309,10 +239,7 @@ async fn a_whole_answer_counts_however_its_connection_ends() {
         vec![write(&*head), Step::Close],
         vec![write(&*head), Step::Pause(Duration::from_secs(9))],
         vec![write(&*chunked), soon(), Step::Reset],
-        vec![
-            write(format!("HTTP/1.1 200 OK\r\n\r\n{TOKENS}")),
-            Step::Close,
-        ],
+        vec![write(format!("HTTP/1.1 200 OK\r\n\r\n{TOKENS}")), Step::Close],
         answer_with(200, "content-type: text/plain\r\n", TOKENS),
     ] {
         let shown = format!("{:?}", steps.last());
@@ -374,9 +301,7 @@ async fn a_429_stops_its_own_grant_and_no_other() {
     clock.advance(secs(12));
     assert_eq!(pause(exchange(&client).await), Some(secs(18)));
     assert_eq!(server.requests().len(), 1);
-    refresh(&client)
-        .await
-        .expect("a 429 on codes stops no refresh");
+    refresh(&client).await.expect("a 429 on codes stops no refresh");
     clock.advance(secs(18));
     exchange(&client).await.expect("the pause is over");
     assert_eq!(server.requests().len(), 3);

@@ -51,19 +51,10 @@ fn an_answer_that_is_not_ours_is_refused() {
         (r#"{"baseURI":5}"#, Syntax),
         (r#"{"baseURIs":{}}"#, Syntax),
         (r#"{"baseURIs":[]}"#, Service),
-        (
-            r#"{"baseURIs":[{"service":"msgHist","baseURI":"a.liveperson.net"}]}"#,
-            Service,
-        ),
-        (
-            r#"{"service":"msgHist","baseURI":"a.liveperson.net"}"#,
-            Service,
-        ),
+        (r#"{"baseURIs":[{"service":"msgHist","baseURI":"a.liveperson.net"}]}"#, Service),
+        (r#"{"service":"msgHist","baseURI":"a.liveperson.net"}"#, Service),
         (r#"{"service":null,"baseURI":"a.liveperson.net"}"#, Service),
-        (
-            r#"{"account":"87654321","baseURI":"a.liveperson.net"}"#,
-            Account,
-        ),
+        (r#"{"account":"87654321","baseURI":"a.liveperson.net"}"#, Account),
         (
             r#"{"baseURIs":[{"service":"sentinel","account":"1","baseURI":"a.liveperson.net"}]}"#,
             Account,
@@ -78,14 +69,8 @@ fn the_real_domain_api_may_name_only_hosts_below_the_suffixes() {
     use InvalidHostAnswer::{BaseUri, Suffix};
     let https = |host: &str| Ok(format!("https://{host}"));
     for (host, expected) in [
-        (
-            "va.sentinel.liveperson.net",
-            https("va.sentinel.liveperson.net"),
-        ),
-        (
-            "VA.Sentinel.LivePerson.Net",
-            https("va.sentinel.liveperson.net"),
-        ),
+        ("va.sentinel.liveperson.net", https("va.sentinel.liveperson.net")),
+        ("VA.Sentinel.LivePerson.Net", https("va.sentinel.liveperson.net")),
         ("a.liveperson.com:8443", https("a.liveperson.com:8443")),
         ("liveperson.net", https("liveperson.net")),
         ("badliveperson.net", Err(Suffix)),
@@ -129,10 +114,7 @@ fn only_plain_loopback_may_name_plain_loopback() {
     ] {
         assert_eq!(read_host(host, api).as_deref(), Ok(expected));
     }
-    assert_eq!(
-        read_host("http://127.0.0.1", LOCAL),
-        Err(InvalidHostAnswer::BaseUri)
-    );
+    assert_eq!(read_host("http://127.0.0.1", LOCAL), Err(InvalidHostAnswer::BaseUri));
 }
 
 const FOUND: &str = r#"{"service":"sentinel","account":"12345678","baseURI":"127.0.0.1:9"}"#;

@@ -44,36 +44,19 @@ fn certificates_are_looked_at_when_they_are_given() {
 #[test]
 fn a_proxy_is_an_http_url() {
     let with = |proxy: &str| {
-        check(HttpSettings {
-            proxy: Some(proxy.to_owned()),
-            ..HttpSettings::default()
-        })
+        check(HttpSettings { proxy: Some(proxy.to_owned()), ..HttpSettings::default() })
     };
-    for good in [
-        "http://proxy:3128",
-        "https://u:p@proxy.example/",
-        "http://10.0.0.1",
-    ] {
+    for good in ["http://proxy:3128", "https://u:p@proxy.example/", "http://10.0.0.1"] {
         assert_eq!(with(good), Ok(()), "for {good}");
     }
-    for bad in [
-        "",
-        "proxy",
-        "proxy:3128",
-        "socks5://proxy",
-        "http://",
-        "http://p/x",
-    ] {
+    for bad in ["", "proxy", "proxy:3128", "socks5://proxy", "http://", "http://p/x"] {
         assert_eq!(with(bad), Err(HttpSetupError::Proxy), "for {bad}");
     }
 }
 
 #[test]
 fn a_time_out_of_zero_is_refused() {
-    let zero = HttpSettings {
-        timeout: Duration::ZERO,
-        ..HttpSettings::default()
-    };
+    let zero = HttpSettings { timeout: Duration::ZERO, ..HttpSettings::default() };
     assert_eq!(check(zero), Err(HttpSetupError::Timeout));
 }
 
@@ -128,10 +111,7 @@ fn run_apart(test: &str, variables: &[(&str, &str)]) {
 
 #[test]
 fn missing_ca_certificates_stop_https_alone() {
-    let nowhere = [
-        ("SSL_CERT_FILE", "/nonexistent"),
-        ("SSL_CERT_DIR", "/nonexistent"),
-    ];
+    let nowhere = [("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")];
     run_apart("apart_without_ca_certificates", &nowhere);
 }
 
@@ -166,13 +146,7 @@ async fn apart_without_ca_certificates() {
 async fn proxy_variables_serve_other_machines_and_never_loopback() {
     let proxy = TestServer::start(|_, _| answer(502, "")).await;
     let url = format!("http://127.0.0.1:{}", proxy.port);
-    let names = [
-        "HTTP_PROXY",
-        "http_proxy",
-        "HTTPS_PROXY",
-        "https_proxy",
-        "ALL_PROXY",
-    ];
+    let names = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"];
     let variables = names.map(|name| (name, url.clone()));
     let apart = task::spawn_blocking(move || {
         let mut variables: Vec<_> = variables.iter().map(|(n, v)| (*n, &**v)).collect();
@@ -198,9 +172,7 @@ async fn apart_behind_a_proxy() {
     let body = client.get(&origin, &format!("{origin}/"), 10).await;
     assert_eq!(body.unwrap(), "{}");
 
-    let origin: ServerOrigin = format!("https://localhost:{}", server.port)
-        .parse()
-        .unwrap();
+    let origin: ServerOrigin = format!("https://localhost:{}", server.port).parse().unwrap();
     let local = client.post(&origin, &format!("{origin}/"), &[]).await;
     assert!(matches!(local, Err(CallError::NotSent(_))), "{local:?}");
 
@@ -219,9 +191,7 @@ async fn the_configured_proxy_serves_other_machines() {
     };
     let client = HttpClient::new(settings, Arc::new(SystemClock)).unwrap();
     let origin: ServerOrigin = "https://sentinel.example".parse().unwrap();
-    let error = client
-        .post(&origin, &format!("{origin}/"), &[("a", "canary")])
-        .await;
+    let error = client.post(&origin, &format!("{origin}/"), &[("a", "canary")]).await;
     let Err(CallError::NotSent(cause)) = error else {
         panic!("{error:?}");
     };

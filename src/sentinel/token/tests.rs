@@ -51,11 +51,7 @@ fn an_answer_without_usable_tokens_is_malformed() {
     let long = "a".repeat(MAX_TOKEN_LEN + 1);
     let access_too_long = format!(r#"{{"access_token":"{long}"}}"#);
     let refresh_too_long = format!(r#"{{"access_token":"a","refresh_token":"{long}"}}"#);
-    let nested = format!(
-        "{{\"access_token\":{}1{}}}",
-        "[".repeat(9000),
-        "]".repeat(9000)
-    );
+    let nested = format!("{{\"access_token\":{}1{}}}", "[".repeat(9000), "]".repeat(9000));
     for (body, expected) in [
         ("", NotJson),
         ("null", NotJson),
@@ -67,10 +63,7 @@ fn an_answer_without_usable_tokens_is_malformed() {
         (r#"{"access_token":"a"} {}"#, NotJson),
         (r#"{"access_token":"a","access_token":"b"}"#, NotJson),
         (r#"{"access_token":"a","access_token":"a"}"#, NotJson),
-        (
-            r#"{"access_token":"a","refresh_token":"r","refresh_token":"s"}"#,
-            NotJson,
-        ),
+        (r#"{"access_token":"a","refresh_token":"r","refresh_token":"s"}"#, NotJson),
         (r#"{"error":"invalid_grant"}"#, Error),
         (r#"{"access_token":"a","error":"invalid_grant"}"#, Error),
         (r#"{"access_token":"a","error":{"code":1}}"#, Error),
@@ -84,14 +77,8 @@ fn an_answer_without_usable_tokens_is_malformed() {
         (r#"{"access_token":["a"]}"#, AccessToken),
         (&access_too_long, AccessToken),
         (r#"{"access_token":"a","refresh_token":5}"#, RefreshToken),
-        (
-            r#"{"access_token":"a","refresh_token":["r"]}"#,
-            RefreshToken,
-        ),
-        (
-            r#"{"access_token":"a","refresh_token":"r\n"}"#,
-            RefreshToken,
-        ),
+        (r#"{"access_token":"a","refresh_token":["r"]}"#, RefreshToken),
+        (r#"{"access_token":"a","refresh_token":"r\n"}"#, RefreshToken),
         (&refresh_too_long, RefreshToken),
     ] {
         assert_eq!(parse_text(body).unwrap_err(), expected, "for {body:.80}");
@@ -142,17 +129,11 @@ fn a_refusal_is_known_by_its_error_member() {
     use OAuthErrorCode::{InvalidClient, InvalidGrant, Missing, Other};
     for (body, expected) in [
         (r#"{"error":"invalid_grant"}"#, InvalidGrant),
-        (
-            r#"{"error":"invalid_grant","error_description":"gone"}"#,
-            InvalidGrant,
-        ),
+        (r#"{"error":"invalid_grant","error_description":"gone"}"#, InvalidGrant),
         (r#"{"error":"invalid_client"}"#, InvalidClient),
         (r#"{"error":"Invalid_Grant"}"#, Other),
         (r#"{"error":"slow_down"}"#, Other),
-        (
-            r#"{"error":"x","error_description":"invalid_grant"}"#,
-            Other,
-        ),
+        (r#"{"error":"x","error_description":"invalid_grant"}"#, Other),
         (r#"{"error":{"code":"invalid_grant"}}"#, Missing),
         (r#"{"error":"a","error":"invalid_grant"}"#, Missing),
         (r#"["invalid_grant"]"#, Missing),

@@ -85,10 +85,7 @@ fn signed_in(state: &State, asked: &Asked, account: &str) -> Option<String> {
 /// cookies).
 fn begin_sso(state: &mut State, account: &str, user: &str) -> String {
     let value = random::hex(SSO_COOKIE_DIGITS);
-    let session = SsoSession {
-        account: account.to_owned(),
-        user: user.to_owned(),
-    };
+    let session = SsoSession { account: account.to_owned(), user: user.to_owned() };
     state.sso.insert(value.clone(), session);
     format!("{SSO_COOKIE}={value}; Path=/sentinel; HttpOnly; SameSite=Lax")
 }
@@ -110,9 +107,7 @@ impl<'a> AuthorizationRequest<'a> {
         if query.one("response_type") != Some("code") {
             return Err(bad("The parameter response_type must be code."));
         }
-        let id = query
-            .one("client_id")
-            .ok_or(bad("The parameter client_id is missing."))?;
+        let id = query.one("client_id").ok_or(bad("The parameter client_id is missing."))?;
         let client = shared.client(account, id).ok_or(Unusable(
             StatusCode::UNAUTHORIZED,
             "The account or the client id is unknown.",
@@ -131,10 +126,7 @@ impl<'a> AuthorizationRequest<'a> {
     /// RFC 6749 §4.1.2.
     fn grant(self, shared: &Shared, state: &mut State, user: String) -> Reply {
         let authorization = Authorization {
-            grant: Grant {
-                client: self.client,
-                user,
-            },
+            grant: Grant { client: self.client, user },
             redirect_uri: self.redirect_uri.to_owned(),
             redirect_uri_named: self.redirect_uri_named,
             code_challenge: self.code_challenge.map(str::to_owned),
@@ -146,18 +138,12 @@ impl<'a> AuthorizationRequest<'a> {
     /// RFC 6749 §4.1.2.1.
     fn deny(self) -> Reply {
         let description = "The user has declined to sign in.";
-        self.redirect(&[
-            ("error", "access_denied"),
-            ("error_description", description),
-        ])
+        self.redirect(&[("error", "access_denied"), ("error_description", description)])
     }
 
     fn redirect(mut self, answer: &[(&str, &str)]) -> Reply {
         let state = self.state.map(|state| ("state", state));
-        self.callback
-            .query_pairs_mut()
-            .extend_pairs(answer)
-            .extend_pairs(state);
+        self.callback.query_pairs_mut().extend_pairs(answer).extend_pairs(state);
         found(self.callback.as_str())
     }
 }
@@ -180,10 +166,7 @@ fn redirect_uri<'a>(shared: &'a Shared, query: &'a Params) -> Result<(&'a str, U
 
 /// S256 alone: `plain`, which RFC 7636 §4.3 makes the default, hides nothing.
 fn code_challenge(query: &Params) -> Result<Option<&str>, Unusable> {
-    match (
-        query.one("code_challenge"),
-        query.one("code_challenge_method"),
-    ) {
+    match (query.one("code_challenge"), query.one("code_challenge_method")) {
         (None, None) => Ok(None),
         (Some(challenge), Some("S256")) if challenge.len() == 43 => Ok(Some(challenge)),
         _ => Err(bad("The code_challenge is not one of the method S256.")),

@@ -62,10 +62,7 @@ impl MockSentinelBuilder {
             id: CLIENT_ID.to_owned(),
             secret: random::client_secret(),
         };
-        let state = State {
-            users: default_users(),
-            ..State::default()
-        };
+        let state = State { users: default_users(), ..State::default() };
         Self {
             port: 0,
             main,
@@ -164,9 +161,6 @@ impl MockSentinelBuilder {
             state: Mutex::new(self.state),
         });
         let server = Arc::new(Server::spawn(listener, Arc::clone(&shared)));
-        Ok(MockSentinel {
-            shared,
-            _server: server,
-        })
+        Ok(MockSentinel { shared, _server: server })
     }
 }

@@ -11,19 +11,13 @@ use super::{
 };
 
 /// The services that this server plays.
-const SERVICES: &[&str] = &[
-    "sentinel",
-    "accountConfigReadOnly",
-    "accountConfigReadWrite",
-];
+const SERVICES: &[&str] = &["sentinel", "accountConfigReadOnly", "accountConfigReadWrite"];
 
 pub(super) fn all_services(shared: &Shared, asked: &Asked, account: &str) -> Reply {
     if let Some(refusal) = refuse(shared, asked, account) {
         return refusal;
     }
-    let services = SERVICES
-        .iter()
-        .map(|service| entry(shared, account, service));
+    let services = SERVICES.iter().map(|service| entry(shared, account, service));
     let body = json!({ "baseURIs": services.collect::<Vec<_>>() });
     answer(StatusCode::OK, &body)
 }

@@ -70,11 +70,7 @@ impl Fault {
     /// Answers with a bare status code.
     #[must_use]
     pub fn status(status: u16) -> Self {
-        Self::Status {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Self::Status { status, headers: Vec::new(), body: Vec::new() }
     }
 
     /// Answers 400 with an OAuth error (RFC 6749 §5.2), such as `invalid_grant`.

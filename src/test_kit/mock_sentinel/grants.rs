@@ -94,10 +94,8 @@ fn refresh(shared: &Shared, asked: &Asked, client: usize) -> Result<Value, OAuth
     if state.settings.old_access_token_dies {
         state.tokens.expire_access(family);
     }
-    let refresh_token = state
-        .settings
-        .refresh_returns_token
-        .then(|| successor(state, family, token));
+    let refresh_token =
+        state.settings.refresh_returns_token.then(|| successor(state, family, token));
     let wants_id = state.settings.refresh_id_token;
     let id_token = wants_id.then(|| id_token(shared, state, family));
     Ok(issue(shared, state, family, refresh_token, id_token))
@@ -142,17 +140,12 @@ fn issue(
     };
     let members = [
         ("access_token", Some(json!(access_token))),
-        (
-            "token_type",
-            state.settings.token_type.as_ref().map(|kind| json!(kind)),
-        ),
+        ("token_type", state.settings.token_type.as_ref().map(|kind| json!(kind))),
         ("refresh_token", refresh_token.map(Value::from)),
         ("id_token", id_token.map(Value::from)),
         ("expires_in", expires_in),
     ];
-    let present = members
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let present = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Value::Object(Map::from_iter(present))
 }
 
@@ -162,13 +155,8 @@ fn id_token(shared: &Shared, state: &State, family: FamilyId) -> String {
     let nobody = MockUser::new(&grant.user, "");
     let user = state.user(&grant.user).unwrap_or(&nobody);
     let settings = &state.settings;
-    let claims = id_token::claims(
-        &settings.issuer,
-        client_id,
-        user,
-        shared.now(),
-        &settings.id_claims,
-    );
+    let claims =
+        id_token::claims(&settings.issuer, client_id, user, shared.now(), &settings.id_claims);
     state.keys.sign(&claims)
 }
 
@@ -183,11 +171,8 @@ fn check(asked: &Asked, version: bool) -> Result<(), OAuthError> {
 
 /// Clients authenticate in the body and nowhere else.
 fn authenticate(shared: &Shared, asked: &Asked, account: &str) -> Result<usize, OAuthError> {
-    let client = asked
-        .form
-        .one("client_id")
-        .and_then(|id| shared.client(account, id))
-        .filter(|client| {
+    let client =
+        asked.form.one("client_id").and_then(|id| shared.client(account, id)).filter(|client| {
             asked.form.one("client_secret") == Some(shared.clients[*client].secret.as_str())
         });
     match client {
@@ -209,18 +194,11 @@ const UNSUPPORTED_GRANT_TYPE: OAuthError = OAuthError {
 };
 
 const fn invalid_request(description: &'static str) -> OAuthError {
-    OAuthError {
-        status: StatusCode::BAD_REQUEST,
-        error: "invalid_request",
-        description,
-    }
+    OAuthError { status: StatusCode::BAD_REQUEST, error: "invalid_request", description }
 }
 
 const fn invalid_grant(description: &'static str) -> OAuthError {
-    OAuthError {
-        error: "invalid_grant",
-        ..invalid_request(description)
-    }
+    OAuthError { error: "invalid_grant", ..invalid_request(description) }
 }
 
 impl OAuthError {

@@ -45,13 +45,8 @@ impl SigningKeys {
         let message = format!("{}.{}", encode(&header), encode(claims));
         let key = key(self.current);
         let mut signature = vec![0; key.public_modulus_len()];
-        key.sign(
-            &RSA_PKCS1_SHA256,
-            &SystemRandom::new(),
-            message.as_bytes(),
-            &mut signature,
-        )
-        .expect("a generated key signs");
+        key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature)
+            .expect("a generated key signs");
         format!("{message}.{}", URL_SAFE_NO_PAD.encode_to_string(signature))
     }
 }

@@ -170,11 +170,7 @@ impl MockSentinel {
     #[must_use]
     pub fn is_live_access_token(&self, access_token: &str) -> bool {
         let now = self.shared.now();
-        self.shared
-            .lock()
-            .tokens
-            .bearer(access_token, now)
-            .is_some()
+        self.shared.lock().tokens.bearer(access_token, now).is_some()
     }
 
     /// How many browsers would get past the login page on their cookie.
@@ -202,9 +198,7 @@ impl MockSentinel {
 
 impl fmt::Debug for MockSentinel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MockSentinel")
-            .field("url", &self.url())
-            .finish_non_exhaustive()
+        f.debug_struct("MockSentinel").field("url", &self.url()).finish_non_exhaustive()
     }
 }
 

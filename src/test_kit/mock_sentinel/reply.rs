@@ -75,37 +75,25 @@ enum HalfStage {
 
 impl ReplyBody {
     pub(super) fn whole(body: Bytes) -> Self {
-        Self {
-            rest: body,
-            manner: Manner::Whole,
-        }
+        Self { rest: body, manner: Manner::Whole }
     }
 
     pub(super) fn half(body: Bytes) -> Self {
         // An empty body has no half: one byte is promised that never comes.
         let promised = body.len().max(1) as u64;
         let stage = HalfStage::Send;
-        Self {
-            rest: body.slice(..body.len() / 2),
-            manner: Manner::Half { promised, stage },
-        }
+        Self { rest: body.slice(..body.len() / 2), manner: Manner::Half { promised, stage } }
     }
 
     pub(super) fn drip(body: Bytes) -> Self {
-        Self {
-            rest: body,
-            manner: Manner::Drip(Box::pin(sleep(DRIP))),
-        }
+        Self { rest: body, manner: Manner::Drip(Box::pin(sleep(DRIP))) }
     }
 
     pub(super) fn then_reset(body: Bytes, cut: Arc<Cut>) -> Self {
         if body.is_empty() {
             cut.reset_after_flush(); // nobody will poll for it
         }
-        Self {
-            rest: body,
-            manner: Manner::ThenReset(cut),
-        }
+        Self { rest: body, manner: Manner::ThenReset(cut) }
     }
 
     fn take_rest(&mut self) -> Option<Frame<Bytes>> {

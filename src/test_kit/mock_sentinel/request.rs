@@ -65,9 +65,7 @@ impl Asked {
     /// The token of an `Authorization: Bearer` header (RFC 6750 §2.1).
     pub(super) fn bearer_token(&self) -> Option<&str> {
         let (scheme, token) = self.header(header::AUTHORIZATION)?.split_once(' ')?;
-        scheme
-            .eq_ignore_ascii_case("bearer")
-            .then_some(token.trim())
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     }
 
     /// The first cookie of this name.
@@ -91,9 +89,7 @@ impl Params {
     /// The value of a parameter; one without a value counts as omitted (RFC 6749 §3.1).
     pub(super) fn one(&self, name: &str) -> Option<&str> {
         let named = self.0.iter().find(|(other, _)| other == name);
-        named
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+        named.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -125,10 +121,7 @@ mod tests {
         let post = |content_type| Request::post("/").header("content-type", content_type);
         for (content_type, expected) in [
             ("application/x-www-form-urlencoded", Some("b c")),
-            (
-                "application/x-www-form-urlencoded;charset=UTF-8",
-                Some("b c"),
-            ),
+            ("application/x-www-form-urlencoded;charset=UTF-8", Some("b c")),
             ("text/plain", None),
         ] {
             let asked = asked(post(content_type), "a=b+c");

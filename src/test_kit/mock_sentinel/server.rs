@@ -88,11 +88,9 @@ async fn answer(
             sleep(delay).await;
             Ok(reply.map(ReplyBody::whole))
         }
-        Fault::Status {
-            status,
-            headers,
-            body,
-        } => Ok(made_up(status, &headers, body).map(ReplyBody::whole)),
+        Fault::Status { status, headers, body } => {
+            Ok(made_up(status, &headers, body).map(ReplyBody::whole))
+        }
         Fault::Body(body) => {
             let json = [("content-type".to_owned(), "application/json".to_owned())];
             Ok(made_up(200, &json, body).map(ReplyBody::whole))
@@ -126,9 +124,7 @@ async fn wait_before(mut fault: Option<Fault>) -> Option<Fault> {
 fn made_up(status: u16, headers: &[(String, String)], body: Vec<u8>) -> Reply {
     let head = headers
         .iter()
-        .fold(Response::builder().status(status), |head, (name, value)| {
-            head.header(name, value)
-        });
+        .fold(Response::builder().status(status), |head, (name, value)| head.header(name, value));
     head.body(Bytes::from(body)).unwrap_or_else(|error| {
         let mut reply = Response::new(Bytes::from(error.to_string()));
         *reply.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;

@@ -101,11 +101,7 @@ pub(super) struct Tokens {
 impl Tokens {
     pub(super) fn issue_code(&mut self, authorization: Authorization, now: SystemTime) -> String {
         let code = random::hex(CODE_DIGITS);
-        let entry = Code {
-            authorization,
-            expires_at: now + CODE_LIFETIME,
-            redeemed: None,
-        };
+        let entry = Code { authorization, expires_at: now + CODE_LIFETIME, redeemed: None };
         self.codes.insert(code.clone(), entry);
         code
     }
@@ -130,10 +126,7 @@ impl Tokens {
         }
         let family = FamilyId(self.families.len());
         code.redeemed = Some(family);
-        self.families.push(Family {
-            grant: code.authorization.grant.clone(),
-            alive: true,
-        });
+        self.families.push(Family { grant: code.authorization.grant.clone(), alive: true });
         Ok(family)
     }
 
@@ -146,10 +139,7 @@ impl Tokens {
 
     pub(super) fn issue_refresh(&mut self, family: FamilyId, digits: usize) -> String {
         let token = random::hex(digits);
-        let entry = Refresh {
-            family,
-            spent: false,
-        };
+        let entry = Refresh { family, spent: false };
         self.refresh.insert(token.clone(), entry);
         token
     }

@@ -23,12 +23,7 @@ impl MockUser {
     /// A plain agent; `id` becomes the `sub` claim of their id_tokens.
     #[must_use]
     pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            id: id.into(),
-            name: name.into(),
-            admin: false,
-            lpa: false,
-        }
+        Self { id: id.into(), name: name.into(), admin: false, lpa: false }
     }
 
     /// Whether they have the administrator's role (claim `is_admin`).
@@ -75,8 +70,6 @@ pub(super) fn default_users() -> Vec<MockUser> {
     vec![
         MockUser::new("3552833710", "Dana Agent"),
         MockUser::new("3552833711", "Alex Admin").admin(true),
-        MockUser::new("3552833712", "Lee LivePerson")
-            .admin(true)
-            .lpa(true),
+        MockUser::new("3552833712", "Lee LivePerson").admin(true).lpa(true),
     ]
 }

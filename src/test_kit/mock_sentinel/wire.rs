@@ -44,10 +44,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(stream: TcpStream, cut: Arc<Cut>) -> Self {
-        Self {
-            io: TokioIo::new(stream),
-            cut,
-        }
+        Self { io: TokioIo::new(stream), cut }
     }
 
     fn is_reset(&self) -> bool {

@@ -45,16 +45,8 @@ async fn a_made_up_answer_does_no_work() {
     for (fault, status, header) in [
         (Fault::status(503), 503, None),
         (Fault::throttled(7), 429, Some(("retry-after", "7"))),
-        (
-            Fault::oauth_error("invalid_scope"),
-            400,
-            Some(("content-type", "application/json")),
-        ),
-        (
-            Fault::Body(b"{".to_vec()),
-            200,
-            Some(("content-type", "application/json")),
-        ),
+        (Fault::oauth_error("invalid_scope"), 400, Some(("content-type", "application/json"))),
+        (Fault::Body(b"{".to_vec()), 200, Some(("content-type", "application/json"))),
     ] {
         let (received, end, rotated) = refresh_under(fault).await;
         assert!(end.is_ok() && !rotated, "{status}");
@@ -104,11 +96,7 @@ async fn a_reset_after_the_body_lets_the_whole_answer_through() {
 
 #[tokio::test]
 async fn a_delay_holds_the_answer_back() {
-    for fault in [
-        Fault::Delay(TICK),
-        Fault::Late(TICK),
-        Fault::after(TICK, Fault::status(500)),
-    ] {
+    for fault in [Fault::Delay(TICK), Fault::Late(TICK), Fault::after(TICK, Fault::status(500))] {
         let sentinel = faulty(fault).await;
         let start = now();
         let (received, _) = exchange(&sentinel, JWKS, "", "").await;
@@ -166,12 +154,8 @@ async fn a_standing_fault_stays_until_it_is_cleared() {
 #[tokio::test]
 async fn an_impossible_answer_says_what_is_wrong_with_it() {
     let header = ("no such\nname".to_owned(), String::new());
-    let sentinel = faulty(Fault::Status {
-        status: 200,
-        headers: vec![header],
-        body: Vec::new(),
-    })
-    .await;
+    let sentinel =
+        faulty(Fault::Status { status: 200, headers: vec![header], body: Vec::new() }).await;
     let answer = get(&sentinel, "/sentinel/well-known/jwks", "").await;
     assert_eq!(answer.status, 500);
     assert!(answer.text().contains("header"), "{answer:?}");

@@ -27,14 +27,10 @@ fn verify(keys: &[Value], id_token: &Value) -> bool {
         return false;
     };
     let member = |name: &str| decode(key[name].as_str().unwrap());
-    let key = RsaPublicKeyComponents {
-        n: member("n"),
-        e: member("e"),
-    };
+    let key = RsaPublicKeyComponents { n: member("n"), e: member("e") };
     let (message, signature) = id_token.as_str().unwrap().rsplit_once('.').unwrap();
     let signature = decode(signature);
-    key.verify(&RSA_PKCS1_2048_8192_SHA256, message.as_bytes(), &signature)
-        .is_ok()
+    key.verify(&RSA_PKCS1_2048_8192_SHA256, message.as_bytes(), &signature).is_ok()
 }
 
 #[tokio::test]
@@ -55,14 +51,8 @@ async fn the_listed_key_verifies_an_id_token() {
     assert_eq!(claims["sub"], "3552833710");
     assert_eq!(claims["aud"], sentinel.client_id());
     assert_eq!(claims["iss"], "Sentinel");
-    assert_eq!(
-        (&claims["is_admin"], &claims["is_lpa"]),
-        (&json!(false), &json!(false))
-    );
-    assert_eq!(
-        claims["exp"].as_u64(),
-        claims["iat"].as_u64().map(|at| at + 600)
-    );
+    assert_eq!((&claims["is_admin"], &claims["is_lpa"]), (&json!(false), &json!(false)));
+    assert_eq!(claims["exp"].as_u64(), claims["iat"].as_u64().map(|at| at + 600));
 }
 
 #[tokio::test]

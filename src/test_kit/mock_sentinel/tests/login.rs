@@ -37,10 +37,7 @@ async fn a_chosen_user_comes_back_with_a_code_and_the_state() {
     assert_eq!(tokens.header("cache-control"), Some("no-store"));
     assert!(live(&sentinel, &tokens.json()));
     let counts = sentinel.counts();
-    assert_eq!(
-        (counts.authorize, counts.logins, counts.exchanges),
-        (1, 1, 1)
-    );
+    assert_eq!((counts.authorize, counts.logins, counts.exchanges), (1, 1, 1));
 }
 
 #[tokio::test]
@@ -67,9 +64,7 @@ async fn a_known_browser_sees_no_page() {
 async fn a_user_who_declines_comes_back_with_an_error() {
     let sentinel = MockSentinel::start().await.unwrap();
     let path = authorize_path(&sentinel, &[("state", "s")]);
-    let carried = submit(&sentinel, &path, &[("deny", "1")])
-        .await
-        .redirected();
+    let carried = submit(&sentinel, &path, &[("deny", "1")]).await.redirected();
     assert_eq!(value(&carried, "error"), Some("access_denied"));
     assert!(value(&carried, "error_description").is_some());
     assert_eq!(value(&carried, "state"), Some("s"));
@@ -78,21 +73,14 @@ async fn a_user_who_declines_comes_back_with_an_error() {
 
 #[tokio::test]
 async fn a_request_out_of_order_stays_on_a_page() {
-    let sentinel = MockSentinel::builder()
-        .redirect_uri(CALLBACK)
-        .start()
-        .await
-        .unwrap();
+    let sentinel = MockSentinel::builder().redirect_uri(CALLBACK).start().await.unwrap();
     let good = authorize_path(&sentinel, &[]);
     let challenge = format!("{good}&code_challenge={}", "a".repeat(43));
     let rows = [
         (good.clone(), 302),
         (good.replace("redirect_uri=", "x="), 302), // the only one registered
         (good.replace("v=1.0&", ""), 400),
-        (
-            good.replace("response_type=code", "response_type=token"),
-            400,
-        ),
+        (good.replace("response_type=code", "response_type=token"), 400),
         (good.replace("client_id=", "x="), 400),
         (good.replace("app.example", "evil.example"), 400),
         (format!("{good}&v=1.0"), 400),

@@ -32,11 +32,7 @@ impl Answer {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
         let end = end.expect("a response has a head");
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-        Self {
-            status: head[9..12].parse().unwrap(),
-            head,
-            body: bytes[end + 4..].to_vec(),
-        }
+        Self { status: head[9..12].parse().unwrap(), head, body: bytes[end + 4..].to_vec() }
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -59,18 +55,13 @@ impl Answer {
     fn redirected(&self) -> Vec<(String, String)> {
         assert_eq!(self.status, 302, "{self:?}");
         let url = Url::parse(self.header("location").unwrap()).unwrap();
-        assert_eq!(
-            (url.host_str(), url.path()),
-            (Some("app.example"), "/callback")
-        );
+        assert_eq!((url.host_str(), url.path()), (Some("app.example"), "/callback"));
         url.query_pairs().into_owned().collect()
     }
 }
 
 async fn connect(sentinel: &MockSentinel) -> TcpStream {
-    TcpStream::connect(&sentinel.shared.authority)
-        .await
-        .unwrap()
+    TcpStream::connect(&sentinel.shared.authority).await.unwrap()
 }
 
 /// Sends one request and reads until the connection ends, however it ends.
@@ -116,9 +107,7 @@ async fn post_with(
 }
 
 fn encode(pairs: &[(&str, &str)]) -> String {
-    form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(pairs)
-        .finish()
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 fn account_path(sentinel: &MockSentinel, rest: &str) -> String {
@@ -139,28 +128,20 @@ fn authorize_path(sentinel: &MockSentinel, more: &[(&str, &str)]) -> String {
 
 /// A token request in order, but for what `grant` says.
 async fn token(sentinel: &MockSentinel, grant: &[(&str, &str)]) -> Answer {
-    let mut form = vec![
-        ("client_id", sentinel.client_id()),
-        ("client_secret", sentinel.client_secret()),
-    ];
+    let mut form =
+        vec![("client_id", sentinel.client_id()), ("client_secret", sentinel.client_secret())];
     form.extend(grant);
     post(sentinel, &account_path(sentinel, "token?v=2.0"), &form).await
 }
 
 async fn redeem(sentinel: &MockSentinel, code: &str) -> Answer {
-    let grant = [
-        ("grant_type", "authorization_code"),
-        ("code", code),
-        ("redirect_uri", CALLBACK),
-    ];
+    let grant = [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK)];
     token(sentinel, &grant).await
 }
 
 async fn refresh(sentinel: &MockSentinel, refresh_token: &Value) -> Answer {
-    let grant = [
-        ("grant_type", "refresh_token"),
-        ("refresh_token", refresh_token.as_str().unwrap()),
-    ];
+    let grant =
+        [("grant_type", "refresh_token"), ("refresh_token", refresh_token.as_str().unwrap())];
     token(sentinel, &grant).await
 }
 
@@ -229,11 +210,7 @@ async fn the_last_handle_stops_the_server() {
 
 #[tokio::test]
 async fn the_domain_api_names_this_server() {
-    let sentinel = MockSentinel::builder()
-        .another_account("le1", "b", "c")
-        .start()
-        .await
-        .unwrap();
+    let sentinel = MockSentinel::builder().another_account("le1", "b", "c").start().await.unwrap();
     let host = sentinel.url().replace("http://", "");
     for (path, status) in [
         ("12345678/service/sentinel/baseURI.json?version=1.0", 200),

@@ -32,14 +32,8 @@ async fn without_reuse_detection_only_the_spent_token_is_refused() {
     sentinel.set_reuse_detection(false);
     let first = log_in(&sentinel).await;
     let second = refresh(&sentinel, &first["refresh_token"]).await.json();
-    assert_eq!(
-        refresh(&sentinel, &first["refresh_token"]).await.status,
-        400
-    );
-    assert_eq!(
-        refresh(&sentinel, &second["refresh_token"]).await.status,
-        200
-    );
+    assert_eq!(refresh(&sentinel, &first["refresh_token"]).await.status, 400);
+    assert_eq!(refresh(&sentinel, &second["refresh_token"]).await.status, 200);
     assert_eq!(sentinel.counts().reuses, 1);
 }
 

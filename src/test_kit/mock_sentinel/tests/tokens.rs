@@ -54,10 +54,7 @@ async fn a_challenge_binds_the_code_to_its_verifier() {
     let path = authorize_path(
         &sentinel,
         &[
-            (
-                "code_challenge",
-                "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
-            ),
+            ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
             ("code_challenge_method", "S256"),
         ],
     );
@@ -68,10 +65,7 @@ async fn a_challenge_binds_the_code_to_its_verifier() {
         ("grant_type", "authorization_code"),
         ("code", code),
         ("redirect_uri", CALLBACK),
-        (
-            "code_verifier",
-            "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
-        ),
+        ("code_verifier", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
     ];
     assert_eq!(token(&sentinel, &grant).await.status, 200);
 }
@@ -113,26 +107,14 @@ async fn clients_authenticate_in_the_body_alone() {
     let refused = (401, "invalid_client".to_owned());
     let wrong = post(&sentinel, &path, &form("wrong")).await;
     assert_eq!(error(&wrong), refused);
-    let basic = post_with(
-        &sentinel,
-        &path,
-        "authorization: Basic YTpi\r\n",
-        &form(secret),
-    )
-    .await;
+    let basic = post_with(&sentinel, &path, "authorization: Basic YTpi\r\n", &form(secret)).await;
     assert_eq!(error(&basic), refused);
     let elsewhere = path.replace(sentinel.account_id(), "1");
-    assert_eq!(
-        error(&post(&sentinel, &elsewhere, &form(secret)).await),
-        refused
-    );
+    assert_eq!(error(&post(&sentinel, &elsewhere, &form(secret)).await), refused);
     assert_eq!(post(&sentinel, &path, &form(secret)).await.status, 200);
 
     let calls = sentinel.calls();
-    let had: Vec<bool> = calls[1..]
-        .iter()
-        .map(|call| call.had_authorization)
-        .collect();
+    let had: Vec<bool> = calls[1..].iter().map(|call| call.had_authorization).collect();
     assert_eq!(had, [false, true, false, false]);
     assert_eq!(calls[1].endpoint, Endpoint::Token);
     assert_eq!(calls[1].field("client_secret"), Some("wrong"));
@@ -146,13 +128,7 @@ async fn a_token_request_out_of_order_is_an_oauth_error() {
         (&[("grant_type", "password")], "unsupported_grant_type"),
         (&[], "invalid_request"),
         (&[("grant_type", "authorization_code")], "invalid_request"),
-        (
-            &[
-                ("grant_type", "refresh_token"),
-                ("grant_type", "refresh_token"),
-            ],
-            "invalid_request",
-        ),
+        (&[("grant_type", "refresh_token"), ("grant_type", "refresh_token")], "invalid_request"),
     ];
     for (grant, expected) in rows {
         let answer = token(&sentinel, grant).await;
@@ -169,9 +145,7 @@ async fn revocation_ends_the_tokens_and_the_sso_session() {
     let location = page.header("location").unwrap();
     let user = [("user", "3552833710")];
     let carried = post(&sentinel, location, &user).await.redirected();
-    let tokens = redeem(&sentinel, value(&carried, "code").unwrap())
-        .await
-        .json();
+    let tokens = redeem(&sentinel, value(&carried, "code").unwrap()).await.json();
 
     let form = [
         ("token", tokens["refresh_token"].as_str().unwrap()),
@@ -186,10 +160,7 @@ async fn revocation_ends_the_tokens_and_the_sso_session() {
         assert_eq!(answer.status, 200, "{version}");
     }
     assert!(!live(&sentinel, &tokens));
-    assert_eq!(
-        refresh(&sentinel, &tokens["refresh_token"]).await.status,
-        400
-    );
+    assert_eq!(refresh(&sentinel, &tokens["refresh_token"]).await.status, 400);
     assert_eq!(sentinel.live_sso_sessions(), 0);
     assert_eq!(sentinel.counts().revocations, 3);
 }
@@ -204,10 +175,7 @@ async fn an_access_token_opens_the_resource_while_it_lives() {
         .await
         .unwrap();
     let tokens = log_in(&sentinel).await;
-    let bearer = format!(
-        "authorization: Bearer {}\r\n",
-        tokens["access_token"].as_str().unwrap()
-    );
+    let bearer = format!("authorization: Bearer {}\r\n", tokens["access_token"].as_str().unwrap());
     let path = "/api/account/12345678/configuration/le-users/users/me";
     let me = get(&sentinel, path, &bearer).await.json();
     assert_eq!(me["fullName"], "Dana Agent");

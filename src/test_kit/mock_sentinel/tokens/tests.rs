@@ -6,10 +6,7 @@ const REDIRECT_URI: &str = "https://app.example/callback";
 
 fn authorization() -> Authorization {
     Authorization {
-        grant: Grant {
-            client: 0,
-            user: "7".to_owned(),
-        },
+        grant: Grant { client: 0, user: "7".to_owned() },
         redirect_uri: REDIRECT_URI.to_owned(),
         redirect_uri_named: true,
         code_challenge: None,
@@ -17,12 +14,7 @@ fn authorization() -> Authorization {
 }
 
 fn redemption(code: &str) -> Redemption<'_> {
-    Redemption {
-        code,
-        client: 0,
-        redirect_uri: Some(REDIRECT_URI),
-        code_verifier: None,
-    }
+    Redemption { code, client: 0, redirect_uri: Some(REDIRECT_URI), code_verifier: None }
 }
 
 fn family(tokens: &mut Tokens) -> FamilyId {
@@ -52,20 +44,10 @@ fn a_code_is_bound_to_its_client_its_redirect_uri_and_its_ten_minutes() {
         ("client", Redemption { client: 1, ..good }, 0),
         (
             "another redirect URI",
-            Redemption {
-                redirect_uri: Some("https://app.example/Callback"),
-                ..good
-            },
+            Redemption { redirect_uri: Some("https://app.example/Callback"), ..good },
             0,
         ),
-        (
-            "no redirect URI",
-            Redemption {
-                redirect_uri: None,
-                ..good
-            },
-            0,
-        ),
+        ("no redirect URI", Redemption { redirect_uri: None, ..good }, 0),
         ("too late", good, 600),
     ];
     for (row, redemption, age) in rows {
@@ -87,16 +69,11 @@ fn a_challenge_asks_for_its_verifier() {
     };
     let code = tokens.issue_code(challenged, UNIX_EPOCH);
     let mut attempt = |code_verifier| {
-        let redemption = Redemption {
-            code_verifier,
-            ..redemption(&code)
-        };
+        let redemption = Redemption { code_verifier, ..redemption(&code) };
         tokens.redeem(redemption, UNIX_EPOCH).is_ok()
     };
     assert!(!attempt(None));
-    assert!(!attempt(Some(
-        "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-    )));
+    assert!(!attempt(Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM")));
     assert!(attempt(Some("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")));
 }
 

@@ -1,0 +1,216 @@
+//! An axum application whose users sign in with LivePerson.
+//!
+//! Without any environment it starts MockSentinel, a stand-in for LivePerson, and prints one URL to
+//! open. As soon as one `LP_*` variable is set it runs against what they name:
+//!
+//! ```sh
+//! LP_ACCOUNT_ID=12345678 LP_CLIENT_ID=… LP_CLIENT_SECRET_FILE=secret.txt \
+//! LP_REDIRECT_URI=http://localhost:3000/callback LP_SESSION_KEY=$(openssl rand -base64 32) \
+//! cargo run --example quickstart
+//! ```
+
+mod page;
+
+use std::{env, error::Error, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::State,
+    http::header::CACHE_CONTROL,
+    response::{Html, IntoResponse},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tower_lp_auth::{LpAuthLayer, LpUser, SessionKey, test_kit::MockSentinel};
+use tracing_subscriber::EnvFilter;
+
+/// How long refreshes and logins under way may take after the signal to stop.
+const SHUTDOWN: Duration = Duration::from_secs(4);
+
+/// How long the whole process may take after it.
+const EXIT: Duration = Duration::from_millis(4800);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprintln!("  caused by: {error}");
+                cause = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let address = env::var("LISTEN_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+    let listener = TcpListener::bind(&address)
+        .await
+        .map_err(|error| format!("LISTEN_ADDR: cannot listen on {address:?}: {error}"))?;
+
+    // `mock` lives as long as the application.
+    let (auth, mock) = if env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with("LP_"))
+    {
+        (protect(LpAuthLayer::builder_from_env()?).build()?, None)
+    } else {
+        let mock = MockSentinel::start().await?;
+        (with_mock(&mock, listener.local_addr()?)?, Some(mock))
+    };
+
+    eprintln!("Open this address in a browser:");
+    println!("{}/", auth.origin());
+
+    let app = app(&auth, mock.map(Arc::new));
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let signal = async move {
+        stop_signal().await;
+        tracing::info!("stopping");
+        // Refreshes under way finish while the server finishes its requests.
+        tokio::spawn(async move { auth.shutdown(SHUTDOWN).await });
+        let _ = stop.send(());
+    };
+    let server = axum::serve(listener, app).with_graceful_shutdown(signal);
+    let deadline = async {
+        match stopped.await {
+            Ok(()) => tokio::time::sleep(EXIT).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        result = server => result?,
+        () = deadline => tracing::warn!("some requests were not finished in time"),
+    }
+    Ok(())
+}
+
+/// The layer in front of MockSentinel.
+fn with_mock(mock: &MockSentinel, bound: SocketAddr) -> Result<LpAuthLayer, Box<dyn Error>> {
+    let builder = LpAuthLayer::builder()
+        .account(mock.account_id())
+        .client_id(mock.client_id())
+        .client_secret(mock.client_secret())
+        .sentinel_url(mock.url())
+        .redirect_uri(format!("http://127.0.0.1:{}/callback", bound.port()))
+        .session_key(SessionKey::random());
+    Ok(protect(builder).build()?)
+}
+
+/// Everything needs a user but the start page and the icon that browsers ask for.
+fn protect(builder: tower_lp_auth::Builder) -> tower_lp_auth::Builder {
+    builder.optional("/").public("/favicon.ico")
+}
+
+/// The application: five routes, and the layer last.
+fn app(auth: &LpAuthLayer, mock: Option<Arc<MockSentinel>>) -> Router {
+    let start = Start { login: auth.login_url("/"), logout: auth.logout_url(), mock };
+    Router::new()
+        .route("/", get(index))
+        .route("/me", get(me))
+        .route("/admin", get(admin).layer(auth.require_admin()))
+        .route("/echo", post(echo))
+        .route("/favicon.ico", get(page::icon))
+        .with_state(start)
+        .layer(auth.clone())
+}
+
+/// What the start page shows beside the user.
+#[derive(Clone)]
+struct Start {
+    login: String,
+    logout: String,
+    mock: Option<Arc<MockSentinel>>,
+}
+
+async fn index(State(start): State<Start>, user: Option<LpUser>) -> impl IntoResponse {
+    let html = match &user {
+        Some(user) => {
+            let name = display_name(&start, user).await;
+            page::signed_in(user, name.as_deref(), &fingerprint(user), &start.logout)
+        }
+        None => page::welcome(&start.login, start.mock.is_some()),
+    };
+    ([(CACHE_CONTROL, "no-store")], Html(html))
+}
+
+async fn me(user: LpUser) -> impl IntoResponse {
+    ([(CACHE_CONTROL, "no-store")], Json(describe(&user)))
+}
+
+async fn admin(user: LpUser) -> impl IntoResponse {
+    ([(CACHE_CONTROL, "no-store")], Html(page::admin(user.id())))
+}
+
+async fn echo(body: Body) -> Body {
+    body
+}
+
+fn describe(user: &LpUser) -> Value {
+    json!({
+        "user_id": user.id(),
+        "account_id": user.account_id().as_str(),
+        "is_admin": user.is_admin(),
+        "is_lpa": user.is_lpa(),
+        "token_fingerprint": fingerprint(user),
+        "access_token_expires_at": page::rfc3339(user.access_token_expires_at()),
+        "session_expires_at": page::rfc3339(user.session_expires_at()),
+    })
+}
+
+/// Shows that a token has changed without showing the token.
+fn fingerprint(user: &LpUser) -> String {
+    let Ok(token) = user.access_token() else { return String::new() };
+    let hash = digest(&SHA256, token.expose_secret().as_bytes());
+    hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Acts for the user: asks LivePerson (here: the mock) who they are, with their own access token.
+async fn display_name(start: &Start, user: &LpUser) -> Option<String> {
+    let mock = start.mock.as_ref()?;
+    let url =
+        format!("{}/api/account/{}/configuration/le-users/users/me", mock.url(), user.account_id());
+    let token = user.access_token().ok()?;
+    let response = reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([])
+        .build()
+        .ok()?
+        .get(url)
+        .bearer_auth(token.expose_secret())
+        .send()
+        .await
+        .ok()?;
+    let profile: Value = serde_json::from_slice(&response.bytes().await.ok()?).ok()?;
+    profile["fullName"].as_str().map(str::to_owned)
+}
+
+async fn stop_signal() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,192 @@
+//! Which paths need a user.
+
+use std::sync::Arc;
+
+use http::Method;
+
+/// What a path asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Access {
+    /// Nothing: sessions are not even looked at, and the inner service never sees our cookies.
+    Public,
+    /// A session if there is one; without, the request passes anonymously.
+    Optional,
+    /// A session.
+    Protected,
+}
+
+/// Decides which requests need a user, where exact paths and whole segments are not enough.
+///
+/// Asked for every request that no `public*` or `optional*` setting names, so it should be fast.
+/// `path` is the raw path the inner service receives: percent-encoded, dots and doubled slashes
+/// included. Normalise nothing, and answer [`Access::Protected`] when in doubt. Headers are not
+/// shown, because a client chooses them.
+///
+/// # Examples
+///
+/// ```
+/// use http::Method;
+/// use tower_lp_auth::{Access, AccessPolicy};
+///
+/// struct ReadOnlyCatalogue;
+///
+/// impl AccessPolicy for ReadOnlyCatalogue {
+///     fn access(&self, method: &Method, path: &str) -> Access {
+///         match (method, path) {
+///             (&Method::GET, "/catalogue") => Access::Public,
+///             _ => Access::Protected,
+///         }
+///     }
+/// }
+/// # assert_eq!(ReadOnlyCatalogue.access(&Method::GET, "/x"), Access::Protected);
+/// ```
+pub trait AccessPolicy: Send + Sync + 'static {
+    /// What a request for `path` needs.
+    fn access(&self, method: &Method, path: &str) -> Access;
+}
+
+/// The configured paths, and the policy for all others.
+#[derive(Clone, Default)]
+pub(crate) struct PathRules {
+    rules: Vec<(Match, Access)>,
+    policy: Option<Arc<dyn AccessPolicy>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Match {
+    Exact(Box<str>),
+    Under(Box<str>),
+}
+
+impl PathRules {
+    pub(crate) fn add_exact(&mut self, path: &str, access: Access) {
+        self.rules.push((Match::Exact(path.into()), access));
+    }
+
+    /// `path` and everything below it, by whole segments; a slash at its end does not count.
+    pub(crate) fn add_under(&mut self, path: &str, access: Access) {
+        self.rules.push((Match::Under(path.trim_end_matches('/').into()), access));
+    }
+
+    pub(crate) fn set_policy(&mut self, policy: Arc<dyn AccessPolicy>) {
+        self.policy = Some(policy);
+    }
+
+    /// A path that two settings give different access.
+    pub(crate) fn conflict(&self) -> Option<&str> {
+        self.rules.iter().enumerate().find_map(|(index, (one, access))| {
+            let contradicts = |(other, wanted): &&(Match, Access)| other == one && wanted != access;
+            self.rules[index + 1..].iter().find(contradicts).map(|_| match one {
+                Match::Exact(path) | Match::Under(path) => &**path,
+            })
+        })
+    }
+
+    /// An exact path wins over a segment's, a longer segment over a shorter one.
+    pub(crate) fn access(&self, method: &Method, path: &str) -> Access {
+        if !self.rules.is_empty() && is_plain(path) {
+            let matching = self.rules.iter().filter_map(|(rule, access)| {
+                let strength = match rule {
+                    Match::Exact(exact) => (**exact == *path).then_some(usize::MAX),
+                    Match::Under(root) => is_under(path, root).then_some(root.len()),
+                }?;
+                Some((strength, *access))
+            });
+            if let Some((_, access)) = matching.max_by_key(|(strength, _)| *strength) {
+                return access;
+            }
+        }
+        self.policy.as_ref().map_or(Access::Protected, |policy| policy.access(method, path))
+    }
+}
+
+fn is_under(path: &str, root: &str) -> bool {
+    path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether all readers agree what a path means: nothing encoded, no backslash, no empty or dot
+/// segment.
+fn is_plain(path: &str) -> bool {
+    let segments = path.strip_prefix('/').unwrap_or("//");
+    !path.bytes().any(|b| matches!(b, b'%' | b'\\' | b';' | 0..=0x20 | 0x7f..))
+        && !segments.split('/').rev().skip(1).any(str::is_empty)
+        && !segments.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> PathRules {
+        let mut rules = PathRules::default();
+        rules.add_exact("/health", Access::Public);
+        rules.add_under("/public/", Access::Public);
+        rules.add_exact("/public/account", Access::Protected);
+        rules.add_under("/public/members", Access::Optional);
+        rules.add_exact("/", Access::Optional);
+        rules
+    }
+
+    /// J01, J02.
+    #[test]
+    fn only_the_exact_meaning_is_public() {
+        use Access::{Optional, Protected, Public};
+        for (path, expected) in [
+            ("/health", Public),
+            ("/health/", Protected),
+            ("/HEALTH", Protected),
+            ("/healthz", Protected),
+            ("/health/../admin", Protected),
+            ("/health%2f..%2fadmin", Protected),
+            ("/health;x", Protected),
+            ("/health%00", Protected),
+            ("/health%23", Protected),
+            ("//health", Protected),
+            ("/./health", Protected),
+            ("/admin", Protected),
+            ("health", Protected),
+            ("", Protected),
+            ("*", Protected),
+            ("/public", Public),
+            ("/public/", Public),
+            ("/public/a/b.css", Public),
+            ("/publicX", Protected),
+            ("/public/..;/admin", Protected),
+            ("/public/../admin", Protected),
+            ("/public/%2e%2e/admin", Protected),
+            ("/public/%252e%252e/admin", Protected),
+            ("/public\\..\\admin", Protected),
+            ("/public//admin", Protected),
+            ("/public/.", Protected),
+            ("/public/account", Protected),
+            ("/public/members/me", Optional),
+            ("/", Optional),
+        ] {
+            assert_eq!(rules().access(&Method::GET, path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn two_settings_that_contradict_each_other_are_found() {
+        assert_eq!(rules().conflict(), None);
+        let mut rules = rules();
+        rules.add_exact("/health", Access::Optional);
+        assert_eq!(rules.conflict(), Some("/health"));
+    }
+
+    #[test]
+    fn the_policy_decides_what_no_setting_names() {
+        struct Gets;
+        impl AccessPolicy for Gets {
+            fn access(&self, method: &Method, _: &str) -> Access {
+                if method == Method::GET { Access::Public } else { Access::Protected }
+            }
+        }
+        let mut rules = rules();
+        rules.set_policy(Arc::new(Gets));
+        assert_eq!(rules.access(&Method::GET, "/x"), Access::Public);
+        assert_eq!(rules.access(&Method::POST, "/x"), Access::Protected);
+        assert_eq!(rules.access(&Method::GET, "/public/account"), Access::Protected);
+    }
+}

@@ -1,0 +1,24 @@
+//! Who is calling, and may they?
+//!
+//! [`kind`] reads how the request was made, [`credential`] what it brings, [`csrf`] whether a page
+//! of somebody else made it, [`access`] which paths need a user, and [`require`] guards routes.
+
+mod access;
+mod credential;
+mod csrf;
+mod kind;
+mod presence;
+mod require;
+
+pub(crate) use self::{
+    access::PathRules,
+    credential::{Authorization, IgnoredSchemes},
+    csrf::CsrfPolicy,
+    kind::{GrpcFlavor, RequestKind, is_prefetch},
+    presence::{Passed, Presence},
+};
+pub use self::{
+    access::{Access, AccessPolicy},
+    presence::SessionUnavailable,
+    require::{Require, RequireFuture, RequireLayer},
+};

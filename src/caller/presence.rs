@@ -1,0 +1,72 @@
+//! Private marks in a request's extensions: what a layer has found out about its caller.
+//!
+//! A client cannot make them: they are no headers.
+
+use std::sync::Arc;
+
+use http::Extensions;
+
+use super::kind::RequestKind;
+use crate::{refresh::Keeper, user::LpUser};
+
+/// A layer has looked at this request. Without a size, so that it costs no allocation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Presence;
+
+/// Which layer has looked at this request and let it pass without a user.
+#[derive(Clone, Debug)]
+pub(crate) struct Passed(Arc<Keeper>);
+
+/// In the extensions of a request on an optional route: whether the caller is signed in cannot be
+/// said now, because Sentinel (or a session store) cannot be asked.
+///
+/// The request has passed without an [`LpUser`], and its cookie is untouched. Handlers that can do
+/// without go on; the extractor of `LpUser` and `require_*` answer 503.
+#[derive(Clone, Debug)]
+pub struct SessionUnavailable {
+    retry_after_secs: u64,
+    kind: RequestKind,
+}
+
+impl SessionUnavailable {
+    pub(crate) fn new(retry_after_secs: u64, kind: RequestKind) -> Self {
+        Self { retry_after_secs, kind }
+    }
+
+    /// After how many seconds another request may fare better, at least 1.
+    #[must_use]
+    pub fn retry_after_secs(&self) -> u64 {
+        self.retry_after_secs
+    }
+
+    pub(crate) fn kind(&self) -> RequestKind {
+        self.kind
+    }
+}
+
+impl Passed {
+    pub(crate) fn new(keeper: Arc<Keeper>) -> Self {
+        Self(keeper)
+    }
+
+    /// Whether a layer of the same configuration (the same sessions) has already decided about this
+    /// request. Whatever another layer has left is removed: it counts for nothing here.
+    pub(crate) fn already(extensions: &mut Extensions, keeper: &Arc<Keeper>) -> bool {
+        if let Some(user) = extensions.get::<LpUser>() {
+            if user.is_of(keeper) {
+                return true;
+            }
+            extensions.remove::<LpUser>();
+        }
+        if let Some(Self(by)) = extensions.get::<Self>() {
+            if Arc::ptr_eq(by, keeper) {
+                return true;
+            }
+            extensions.remove::<Self>();
+        }
+        if extensions.remove::<Presence>().is_some() {
+            extensions.remove::<SessionUnavailable>();
+        }
+        false
+    }
+}

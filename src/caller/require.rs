@@ -1,0 +1,207 @@
+//! Layers for single routes: a user, an admin, or whoever a condition lets in.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http::{HeaderValue, Request, Response, StatusCode, header::RETRY_AFTER};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{
+    kind::RequestKind,
+    presence::{Presence, SessionUnavailable},
+};
+use crate::{
+    clock::Timestamp,
+    refresh::Keeper,
+    respond::{Mark, MarkReason},
+    user::LpUser,
+};
+
+/// Lets only some users through to a route; made by `LpAuthLayer::require_user`, `require_admin`
+/// and `require_if`.
+///
+/// It stands beneath an `LpAuthLayer` and answers others with an empty body and a private mark,
+/// which that layer turns into the caller's language. Without the layer above every answer is 500.
+#[derive(Clone)]
+#[must_use]
+pub struct RequireLayer {
+    keeper: Arc<Keeper>,
+    condition: Condition,
+    max_age: Option<Duration>,
+}
+
+#[derive(Clone)]
+enum Condition {
+    User,
+    Admin,
+    If(Arc<dyn Fn(&LpUser) -> bool + Send + Sync>),
+}
+
+impl RequireLayer {
+    pub(crate) fn user(keeper: Arc<Keeper>) -> Self {
+        Self { keeper, condition: Condition::User, max_age: None }
+    }
+
+    pub(crate) fn admin(keeper: Arc<Keeper>) -> Self {
+        Self { keeper, condition: Condition::Admin, max_age: None }
+    }
+
+    pub(crate) fn only_if(
+        keeper: Arc<Keeper>,
+        condition: impl Fn(&LpUser) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self { keeper, condition: Condition::If(Arc::new(condition)), max_age: None }
+    }
+
+    /// Asks for a login that is at most this old: whoever's is older logs in afresh (at Sentinel
+    /// without a page, as long as their session there lives), which renews `is_admin`.
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(max_age);
+        self
+    }
+
+    /// `None` lets the request through.
+    fn refusal(&self, extensions: &http::Extensions) -> Option<Refusal> {
+        let Some(user) = extensions.get::<LpUser>() else {
+            return Some(match extensions.get::<SessionUnavailable>() {
+                Some(unavailable) => {
+                    Refusal::Marked(MarkReason::Unavailable(unavailable.retry_after_secs()))
+                }
+                None if extensions.get::<Presence>().is_some() => {
+                    Refusal::Marked(MarkReason::NotSignedIn)
+                }
+                None => Refusal::MissingLayer,
+            });
+        };
+        if let Some(max_age) = self.max_age {
+            let now = Timestamp::from(self.keeper.clock.now());
+            if now.since(user.authenticated_at().into()) > max_age {
+                return Some(Refusal::Marked(MarkReason::LoginTooOld));
+            }
+        }
+        let allowed = match &self.condition {
+            Condition::User => true,
+            Condition::Admin => user.is_admin(),
+            Condition::If(condition) => condition(user),
+        };
+        (!allowed).then_some(Refusal::Marked(MarkReason::Forbidden))
+    }
+}
+
+impl fmt::Debug for RequireLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let condition = match self.condition {
+            Condition::User => "user",
+            Condition::Admin => "admin",
+            Condition::If(_) => "if",
+        };
+        f.debug_struct("RequireLayer")
+            .field("condition", &condition)
+            .field("max_age", &self.max_age)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for RequireLayer {
+    type Service = Require<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Require { inner, layer: self.clone() }
+    }
+}
+
+/// The service of [`RequireLayer`].
+#[derive(Clone, Debug)]
+pub struct Require<S> {
+    inner: S,
+    layer: RequireLayer,
+}
+
+enum Refusal {
+    Marked(MarkReason),
+    MissingLayer,
+}
+
+impl<S, B, R> Service<Request<B>> for Require<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    R: Default,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = RequireFuture<S::Future, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let Some(refusal) = self.layer.refusal(request.extensions()) else {
+            return RequireFuture { state: State::Forward { response: self.inner.call(request) } };
+        };
+        // Gives back what `poll_ready` has reserved.
+        self.inner = self.inner.clone();
+        let kind = RequestKind::of(request.method(), request.headers());
+        RequireFuture { state: State::Answer { response: Some(answer(&refusal, kind)) } }
+    }
+}
+
+fn answer<R: Default>(refusal: &Refusal, kind: RequestKind) -> Response<R> {
+    let mut response = Response::new(R::default());
+    match *refusal {
+        Refusal::Marked(reason) => {
+            *response.status_mut() = reason.status();
+            if let MarkReason::Unavailable(seconds) = reason {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            response.extensions_mut().insert(Mark::new(reason, kind));
+        }
+        Refusal::MissingLayer => {
+            tracing::error!("`require_*` ran without `LpAuthLayer` above it");
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        }
+    }
+    response
+}
+
+pin_project! {
+    /// The response future of [`Require`].
+    #[derive(Debug)]
+    pub struct RequireFuture<F, R> {
+        #[pin]
+        state: State<F, R>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    #[derive(Debug)]
+    enum State<F, R> {
+        Forward { #[pin] response: F },
+        Answer { response: Option<Response<R>> },
+    }
+}
+
+impl<F, R, E> Future for RequireFuture<F, R>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProj::Forward { response } => Poll::Ready(ready!(response.poll(cx))),
+            StateProj::Answer { response } => {
+                Poll::Ready(Ok(response.take().expect("a future is not polled after its end")))
+            }
+        }
+    }
+}

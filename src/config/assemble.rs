@@ -1,0 +1,141 @@
+//! Makes a layer of checked settings.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::{
+    builder::Builder,
+    error::{ConfigError, Setting},
+    validate::server,
+};
+use crate::{
+    caller::{CsrfPolicy, IgnoredSchemes},
+    error::{BoxError, BoxFuture},
+    jwt::{FetchKeys, IdTokenRules, IdTokenVerifier, KeySetDocument},
+    login::{Exchanges, LoginDesk, ReturnGuard},
+    middleware::{LpAuthLayer, Routes, Shared},
+    refresh::{Keeper, Lifetimes, Tasks},
+    seal::{Purpose, Sealer},
+    sentinel::{KeyDocument, SentinelClient, SentinelSettings},
+    session::{Cache, CookieNames, Ledger, LedgerLimits, Mint},
+    telemetry::Telemetry,
+};
+
+pub(super) fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
+    let account = builder.checked_account()?;
+    let (client_id, client_secret) = builder.checked_client()?;
+    let site = builder.checked_site()?;
+    let rules = builder.checked_rules(&site)?;
+    let trusted = builder.checked_trusted_origins()?;
+    let ignored_schemes = IgnoredSchemes::new(builder.checked_schemes()?);
+    let issuer = builder.checked_issuer()?;
+    builder.check_lifetimes()?;
+    let secure = site.redirect_uri.scheme() == "https";
+    let tag = redirect_tag(site.redirect_uri.as_str());
+    let names = CookieNames::new(secure, &tag, builder.checked_cookie_name()?);
+    let session_sealer = Sealer::new(builder.checked_keys()?, Purpose::Session, &site.origin);
+    let login_sealer = Sealer::new(builder.checked_keys()?, Purpose::Login, &site.origin);
+    let lifetimes = Lifetimes {
+        idle: builder.idle_lifetime,
+        absolute: builder.absolute_lifetime,
+        refresh_after: builder.refresh_after,
+    };
+    let clock = Arc::clone(&builder.clock);
+    let sentinel = sentinel(&builder, &client_id, client_secret)?;
+    let keys = Arc::new(SentinelKeys(Arc::clone(&sentinel)));
+    let id_token_rules = IdTokenRules {
+        client_id: client_id.clone(),
+        issuer,
+        signature: builder.id_token_signature,
+    };
+    if !secure {
+        tracing::warn!(
+            "the redirect URI is plain http: cookies go without `Secure` and `__Host-`, which is \
+             for development only"
+        );
+    }
+    let keeper = Arc::new(Keeper {
+        verifier: IdTokenVerifier::new(id_token_rules, keys, Arc::clone(&clock)),
+        clock,
+        mint: Mint::new(session_sealer, names, &client_id, lifetimes),
+        cache: Cache::new(builder.opened_sessions),
+        ledger: Ledger::new(LedgerLimits {
+            entries: builder.ledger_entries,
+            results: builder.ledger_results,
+        }),
+        lifetimes,
+        sentinel,
+        revoke_on_logout: builder.revoke_on_logout,
+        on_session_end: builder.on_session_end,
+        tasks: Tasks::new(),
+        telemetry: Telemetry::new(),
+    });
+    let desk = LoginDesk {
+        keeper: Arc::clone(&keeper),
+        guard: ReturnGuard::new(site.clone()),
+        sealer: login_sealer,
+        account,
+        csrf: CsrfPolicy::new(&site.origin, trusted),
+        pkce: builder.pkce,
+        patience: builder.login_lifetime,
+        exchanges: Exchanges::new(builder.login_lifetime),
+        on_login: builder.on_login,
+        site,
+    };
+    let routes = Routes::new(&desk.site, rules, builder.allow_preflight);
+    Ok(LpAuthLayer::new(Arc::new(Shared {
+        keeper,
+        desk: Arc::new(desk),
+        routes,
+        ignored_schemes,
+        responder: builder.responder,
+    })))
+}
+
+fn sentinel(
+    builder: &Builder,
+    client_id: &str,
+    client_secret: crate::secret::ClientSecret,
+) -> Result<Arc<SentinelClient>, ConfigError> {
+    let domain_api = builder.domain_api_url.as_deref().unwrap_or(SentinelSettings::DOMAIN_API);
+    let domain_api_url = server(Some(domain_api), Setting::DomainApiUrl)?;
+    let mut host_suffixes = builder.checked_host_suffixes()?;
+    if host_suffixes.is_empty() {
+        host_suffixes = SentinelSettings::HOST_SUFFIXES.map(Into::into).to_vec();
+    }
+    let settings = SentinelSettings {
+        client_id: client_id.into(),
+        client_secret,
+        redirect_uri: builder.redirect_uri.as_deref().unwrap_or_default().into(),
+        sentinel_url: server(builder.sentinel_url.as_deref(), Setting::SentinelUrl)?,
+        domain_api_url: domain_api_url.expect("a text was given"),
+        host_suffixes,
+        token_api_version: builder.token_api_version,
+        http: builder.http.clone(),
+    };
+    let client = SentinelClient::new(settings, Arc::clone(&builder.clock))
+        .map_err(|error| ConfigError::says(Setting::HttpClient, &error))?;
+    Ok(Arc::new(client))
+}
+
+/// Six hex digits that tell applications on one host apart: cookies ignore ports.
+fn redirect_tag(redirect_uri: &str) -> String {
+    let hash = digest(&SHA256, redirect_uri.as_bytes());
+    hash.as_ref().iter().take(3).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// id_token keys come from Sentinel.
+struct SentinelKeys(Arc<SentinelClient>);
+
+impl FetchKeys for SentinelKeys {
+    fn fetch_keys<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<KeySetDocument, BoxError>> {
+        Box::pin(async move {
+            match self.0.jwks(host).await {
+                Ok(KeyDocument::Found(bytes)) => Ok(KeySetDocument::Found(bytes)),
+                Ok(KeyDocument::Missing) => Ok(KeySetDocument::Missing),
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+}

@@ -1,0 +1,371 @@
+//! Checks settings one by one and against each other.
+
+use std::time::Duration;
+
+use url::{Host, Url};
+
+use super::{
+    builder::Builder,
+    error::{ConfigError, Setting},
+};
+use crate::{
+    account::AccountId,
+    caller::{Access, PathRules},
+    login::ReturnGuard,
+    secret::{ClientSecret, SessionKey},
+    sentinel::ServerOrigin,
+    site::Site,
+};
+
+/// LivePerson's limit for a redirect URI.
+const MAX_REDIRECT_URI: usize = 128;
+
+/// Bounds that keep arithmetic and cookies sane (RFC 6265bis caps a Max-Age at 400 days).
+const LONGEST_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+const LONGEST_LOGIN: Duration = Duration::from_secs(60 * 60);
+
+impl Builder {
+    pub(super) fn checked_account(&self) -> Result<AccountId, ConfigError> {
+        let remedy = "it is the account (site) id that users see in Conversational Cloud";
+        let text = required(self.account.as_deref(), Setting::Account, remedy)?;
+        text.parse().map_err(|error| ConfigError::says(Setting::Account, &error))
+    }
+
+    pub(super) fn checked_client(&self) -> Result<(Box<str>, ClientSecret), ConfigError> {
+        let id = required(
+            self.client_id.as_deref(),
+            Setting::ClientId,
+            "LivePerson shows it where the application is installed",
+        )?;
+        if id.is_empty() || id.len() > 256 || !id.bytes().all(|b| b.is_ascii_graphic()) {
+            let problem = "a client id is a UUID, without spaces";
+            return Err(ConfigError::invalid(Setting::ClientId, problem));
+        }
+        let remedy = "LivePerson shows it where the application is installed";
+        let missing = || ConfigError::Missing { setting: Setting::ClientSecret, remedy };
+        let secret = self.client_secret.clone().ok_or_else(missing)?;
+        if secret.expose_secret().is_empty() {
+            return Err(ConfigError::invalid(Setting::ClientSecret, "it is empty"));
+        }
+        Ok((id.into(), secret))
+    }
+
+    pub(super) fn checked_keys(&self) -> Result<&[SessionKey], ConfigError> {
+        let keys = &self.session_keys;
+        if keys.is_empty() {
+            return Err(ConfigError::Missing {
+                setting: Setting::SessionKey,
+                remedy: "make one with `openssl rand -base64 32`",
+            });
+        }
+        let repeated = keys.iter().enumerate().any(|(index, key)| keys[..index].contains(key));
+        if repeated {
+            let problem = "the same key is listed twice: the first seals, all open";
+            return Err(ConfigError::invalid(Setting::SessionKey, problem));
+        }
+        Ok(keys)
+    }
+
+    pub(super) fn checked_site(&self) -> Result<Site, ConfigError> {
+        let text = required(
+            self.redirect_uri.as_deref(),
+            Setting::RedirectUri,
+            "it is one of the redirect URIs that the application was installed with",
+        )?;
+        let redirect_uri = redirect_uri(text)?;
+        let prefix = self.checked_prefix()?;
+        let outside = || {
+            let problem = format!(
+                "the path of the redirect URI, {:?}, does not begin with the prefix",
+                redirect_uri.path()
+            );
+            ConfigError::invalid(Setting::ExternalPrefix, problem)
+        };
+        let callback = redirect_uri.path().strip_prefix(prefix).ok_or_else(outside)?;
+        if !callback.starts_with('/') {
+            return Err(outside());
+        }
+        let login = own_path(&self.login_path, Setting::LoginPath)?;
+        let logout = own_path(&self.logout_path, Setting::LogoutPath)?;
+        let own = [
+            (callback, Setting::RedirectUri),
+            (login, Setting::LoginPath),
+            (logout, Setting::LogoutPath),
+        ];
+        for (index, (path, setting)) in own.iter().enumerate() {
+            if let Some((_, other)) = own[..index].iter().find(|(earlier, _)| earlier == path) {
+                let problem = format!("both are {path:?}: each needs a path of its own");
+                return Err(ConfigError::Conflict { setting: *setting, other: *other, problem });
+            }
+        }
+        let mut site = Site {
+            origin: redirect_uri.origin().ascii_serialization().into(),
+            callback_path: callback.into(),
+            prefix: prefix.into(),
+            login_path: login.into(),
+            logout_path: logout.into(),
+            landing: "/".into(),
+            after_logout: None,
+            redirect_uri,
+        };
+        let guard = ReturnGuard::new(site.clone());
+        let target = |path: &str, setting| {
+            guard.check(&site.external(path)).map(|path| path.as_str().into()).ok_or_else(|| {
+                let problem = "it has to be a path of the application itself, such as `/`";
+                ConfigError::invalid(setting, problem)
+            })
+        };
+        let landing = target(&self.landing, Setting::Landing)?;
+        let after_logout = match &self.after_logout {
+            Some(path) => Some(target(path, Setting::AfterLogout)?),
+            None => self.landing_is_open().then(|| Box::clone(&landing)),
+        };
+        site.landing = landing;
+        site.after_logout = after_logout;
+        Ok(site)
+    }
+
+    /// Whether the landing page does not ask for a session.
+    fn landing_is_open(&self) -> bool {
+        let path = self.landing.split(['?', '#']).next().unwrap_or_default();
+        self.rules.access(&http::Method::GET, path) != Access::Protected
+    }
+
+    fn checked_prefix(&self) -> Result<&str, ConfigError> {
+        let prefix = &*self.external_prefix;
+        if prefix.is_empty() {
+            return Ok(prefix);
+        }
+        if prefix.ends_with('/') {
+            let problem = "it must not end with a slash: `/app`";
+            return Err(ConfigError::invalid(Setting::ExternalPrefix, problem));
+        }
+        own_path(prefix, Setting::ExternalPrefix)
+    }
+
+    /// The path rules, none of which may be without effect.
+    pub(super) fn checked_rules(&self, site: &Site) -> Result<PathRules, ConfigError> {
+        for (access, path) in &self.rule_paths {
+            let setting = rule_setting(*access);
+            if !path.starts_with('/') {
+                let problem = format!("{path:?} does not begin with a slash");
+                return Err(ConfigError::invalid(setting, problem));
+            }
+            let mut probe = PathRules::default();
+            probe.add_exact(path, Access::Public);
+            if probe.access(&http::Method::GET, path) != Access::Public {
+                let problem = format!(
+                    "{path:?} would never match: write it without `%`, `\\`, `;`, `//` and dot segments"
+                );
+                return Err(ConfigError::invalid(setting, problem));
+            }
+            let own = [&site.callback_path, &site.login_path, &site.logout_path];
+            if own.iter().any(|own| ***own == *path.as_str()) {
+                let problem = format!("{path:?} is one of the layer's own paths");
+                return Err(ConfigError::invalid(setting, problem));
+            }
+        }
+        if let Some(path) = self.rules.conflict() {
+            let problem = format!("{path:?} is declared both");
+            let (setting, other) = (Setting::Public, Setting::Optional);
+            return Err(ConfigError::Conflict { setting, other, problem });
+        }
+        Ok(self.rules.clone())
+    }
+
+    pub(super) fn checked_cookie_name(&self) -> Result<Option<&str>, ConfigError> {
+        let Some(name) = self.cookie_name.as_deref() else { return Ok(None) };
+        let lower = name.to_ascii_lowercase();
+        let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        let problem = if lower.starts_with("__host-") || lower.starts_with("__secure-") {
+            "leave out the prefix: it is added on https"
+        } else if name.is_empty() || name.len() > 64 || !name.bytes().all(is_token) {
+            "use 1 to 64 letters, digits, `_` or `-`"
+        } else if lower.starts_with("lp_login_") {
+            "it would be taken for a pending login's"
+        } else {
+            return Ok(Some(name));
+        };
+        Err(ConfigError::invalid(Setting::CookieName, problem))
+    }
+
+    pub(super) fn checked_trusted_origins(&self) -> Result<Vec<Box<str>>, ConfigError> {
+        let origin = |text: &String| {
+            let url = Url::parse(text).ok().filter(|url| {
+                matches!(url.scheme(), "http" | "https")
+                    && url.path() == "/"
+                    && url.query().is_none()
+                    && url.fragment().is_none()
+                    && url.username().is_empty()
+                    && url.password().is_none()
+            });
+            let invalid = || {
+                let problem =
+                    format!("{text:?} is no origin: write `https://host` or `https://host:port`");
+                ConfigError::invalid(Setting::TrustedOrigin, problem)
+            };
+            url.map(|url| url.origin().ascii_serialization().into()).ok_or_else(invalid)
+        };
+        self.trusted_origins.iter().map(origin).collect()
+    }
+
+    pub(super) fn checked_schemes(&self) -> Result<Vec<Box<str>>, ConfigError> {
+        let scheme = |name: &String| {
+            let problem = if name.eq_ignore_ascii_case("bearer") {
+                "`Bearer` decides who is calling and cannot be ignored"
+            } else if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic()) {
+                "a scheme is one word, such as `Basic`"
+            } else {
+                return Ok(name.as_str().into());
+            };
+            Err(ConfigError::invalid(Setting::IgnoredSchemes, problem))
+        };
+        self.ignored_schemes.iter().map(scheme).collect()
+    }
+
+    /// N08: a login is shorter than a session, idling no longer than living.
+    pub(super) fn check_lifetimes(&self) -> Result<(), ConfigError> {
+        let second = Duration::from_secs(1);
+        let bounded = |value: Duration, most: Duration, setting| {
+            if (second..=most).contains(&value) {
+                return Ok(());
+            }
+            let problem =
+                format!("{} s is not between 1 s and {} s", value.as_secs(), most.as_secs());
+            Err(ConfigError::invalid(setting, problem))
+        };
+        bounded(self.absolute_lifetime, LONGEST_LIFETIME, Setting::AbsoluteLifetime)?;
+        bounded(self.idle_lifetime, LONGEST_LIFETIME, Setting::IdleLifetime)?;
+        bounded(self.login_lifetime, LONGEST_LOGIN, Setting::LoginLifetime)?;
+        bounded(self.refresh_after, LONGEST_LIFETIME, Setting::RefreshAfter)?;
+        let conflict = |setting, problem: &str| ConfigError::Conflict {
+            setting,
+            other: Setting::AbsoluteLifetime,
+            problem: problem.into(),
+        };
+        if self.idle_lifetime > self.absolute_lifetime {
+            return Err(conflict(
+                Setting::IdleLifetime,
+                "a session cannot idle longer than it lives",
+            ));
+        }
+        if self.login_lifetime >= self.absolute_lifetime {
+            return Err(conflict(
+                Setting::LoginLifetime,
+                "a login has to be shorter than the session it makes",
+            ));
+        }
+        if self.ledger_entries == 0 || self.ledger_results == 0 || self.opened_sessions == 0 {
+            let problem = "each has to be at least 1";
+            return Err(ConfigError::invalid(Setting::Limits, problem));
+        }
+        Ok(())
+    }
+
+    pub(super) fn checked_issuer(&self) -> Result<Option<Box<str>>, ConfigError> {
+        match self.issuer.as_deref() {
+            Some("") => Err(ConfigError::invalid(Setting::Issuer, "it is empty: leave it out")),
+            issuer => Ok(issuer.map(Into::into)),
+        }
+    }
+
+    pub(super) fn checked_host_suffixes(&self) -> Result<Vec<Box<str>>, ConfigError> {
+        let suffix = |text: &String| {
+            let name = text.trim_start_matches('.').to_ascii_lowercase();
+            match Host::parse(&name) {
+                Ok(Host::Domain(domain)) if domain.contains('.') => Ok(domain.into()),
+                _ => {
+                    let problem = format!("{text:?} is no domain: write `example.com`");
+                    Err(ConfigError::invalid(Setting::HostSuffix, problem))
+                }
+            }
+        };
+        self.host_suffixes.iter().map(suffix).collect()
+    }
+}
+
+pub(super) fn server(
+    text: Option<&str>,
+    setting: Setting,
+) -> Result<Option<ServerOrigin>, ConfigError> {
+    let parse = |text: &str| text.parse().map_err(|error| ConfigError::says(setting, &error));
+    text.map(parse).transpose()
+}
+
+fn required<'a>(
+    value: Option<&'a str>,
+    setting: Setting,
+    remedy: &'static str,
+) -> Result<&'a str, ConfigError> {
+    value.ok_or(ConfigError::Missing { setting, remedy })
+}
+
+/// N02.
+fn redirect_uri(text: &str) -> Result<Url, ConfigError> {
+    let invalid = |problem: &str| Err(ConfigError::invalid(Setting::RedirectUri, problem));
+    let Ok(url) = Url::parse(text) else {
+        return invalid("it is no absolute URL: write `https://app.example.com/callback`");
+    };
+    let problem = match url.scheme() {
+        "https" => None,
+        "http" if is_loopback(&url) => None,
+        "http" => Some("plain http is for loopback hosts only: use https"),
+        _ => Some("it has to be an https URL"),
+    };
+    if let Some(problem) = problem {
+        return invalid(problem);
+    }
+    if text.len() > MAX_REDIRECT_URI {
+        return invalid("LivePerson accepts at most 128 characters");
+    }
+    if text.contains('*') {
+        return invalid("wildcards are not possible: it has to be the registered URL itself");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return invalid("leave out query and fragment");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return invalid("leave out user name and password");
+    }
+    if url.path() == "/" {
+        return invalid("it needs a path of its own, such as `/callback`");
+    }
+    if url[..url::Position::AfterPath] != *text {
+        return invalid(
+            "write it as browsers do: lower-case host, no default port, no dot segments, nothing \
+             that needs encoding",
+        );
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}
+
+/// A path that the layer answers itself: matched exactly, so nothing ambiguous.
+fn own_path(path: &str, setting: Setting) -> Result<&str, ConfigError> {
+    let mut rules = PathRules::default();
+    rules.add_exact(path, Access::Public);
+    let plain = rules.access(&http::Method::GET, path) == Access::Public;
+    if !plain
+        || path.len() < 2
+        || !path.bytes().all(|b| b.is_ascii_graphic() && !b"?#\"<>`{}|^".contains(&b))
+    {
+        let problem = format!("{path:?} is no plain path: write `/name`, without encoding");
+        return Err(ConfigError::invalid(setting, problem));
+    }
+    Ok(path)
+}
+
+fn rule_setting(access: Access) -> Setting {
+    if access == Access::Optional { Setting::Optional } else { Setting::Public }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! Ends a session: local first and fast, by POST alone.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+
+use super::{LoginDesk, Refusal, Reply};
+use crate::{
+    caller::is_prefetch,
+    refresh::{EndReason, Found},
+    respond::{self, RejectionReason},
+};
+
+/// The query of the page after a logout.
+const SIGNED_OUT: &str = "signed-out";
+
+impl LoginDesk {
+    /// Any method on the logout path.
+    pub(crate) async fn logout(
+        self: &Arc<Self>,
+        method: &Method,
+        headers: &HeaderMap,
+        query: &str,
+    ) -> Reply {
+        match *method {
+            Method::POST => self.sign_out(headers, query).await,
+            _ if is_prefetch(headers) => Refusal::new(RejectionReason::Prefetch).into(),
+            Method::GET | Method::HEAD => self.logout_page(headers, query),
+            _ => Refusal::method("GET, HEAD, POST").into(),
+        }
+    }
+
+    async fn sign_out(self: &Arc<Self>, headers: &HeaderMap, query: &str) -> Reply {
+        if !self.csrf.allows(headers) {
+            return Refusal::new(RejectionReason::CrossSite).into();
+        }
+        let now = self.keeper.now();
+        let candidates = self.keeper.mint.names().session_candidates(headers);
+        let mut revocation = None;
+        for held in self.keeper.find_all(&candidates, now) {
+            if let Some(newest) = self.keeper.end(&held, EndReason::Logout) {
+                revocation = self.keeper.revoke_if_chosen(&newest.session).or(revocation);
+            }
+        }
+        if let Some(done) = revocation {
+            self.keeper.await_revocation(done).await;
+        }
+        let location = match self.guard.from_query(query) {
+            Some(path) => path.as_str().to_owned(),
+            None => match &self.site.after_logout {
+                Some(path) => path.to_string(),
+                None => format!("{}?{SIGNED_OUT}", self.site.logout_link(None)),
+            },
+        };
+        Reply::Redirect { location, set_cookies: vec![self.keeper.mint.delete_cookie()] }
+    }
+
+    /// The question before a logout, or the page after one.
+    fn logout_page(&self, headers: &HeaderMap, query: &str) -> Reply {
+        let now = self.keeper.now();
+        let candidates = self.keeper.mint.names().session_candidates(headers);
+        let live = match self.keeper.find(&candidates, now) {
+            Found::Session(held) => !self.keeper.is_dead(&held, now),
+            Found::Ambiguous => true,
+            Found::Nobody { .. } => false,
+        };
+        let response = if query == SIGNED_OUT && !live {
+            respond::signed_out(&self.site.login_link(None))
+        } else {
+            let return_path = self.guard.from_query(query);
+            let action = self.site.logout_link(return_path.as_ref().map(|path| path.as_str()));
+            respond::confirm_logout(&action, &self.site.landing)
+        };
+        Reply::Page { response, set_cookies: Vec::new() }
+    }
+}

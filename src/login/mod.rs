@@ -1,0 +1,97 @@
+//! Nobody yet: from the first redirect to a session, and back out again.
+//!
+//! [`start`] sends a browser to Sentinel and remembers the login in a sealed cookie ([`pending`],
+//! [`pkce`], [`return_path`]); [`callback`] takes it back, [`exchange`] turns its code into a
+//! session, once, asking the application's [`hook`]; [`logout`] ends it.
+
+mod callback;
+mod exchange;
+mod hook;
+mod logout;
+mod pending;
+mod pkce;
+mod return_path;
+mod start;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response};
+
+pub use self::hook::{LoginDecision, LoginHookError};
+pub(crate) use self::{
+    callback::Arrival, exchange::Exchanges, hook::OnLogin, return_path::ReturnGuard,
+};
+use crate::{
+    account::AccountId, caller::CsrfPolicy, refresh::Keeper, respond::RejectionReason,
+    seal::Sealer, site::Site,
+};
+
+/// Everything that logging in and out needs, of one layer.
+pub(crate) struct LoginDesk {
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) site: Site,
+    pub(crate) guard: ReturnGuard,
+    pub(crate) sealer: Sealer,
+    pub(crate) account: AccountId,
+    pub(crate) csrf: CsrfPolicy,
+    pub(crate) pkce: bool,
+    /// How long a login may take.
+    pub(crate) patience: Duration,
+    pub(crate) exchanges: Exchanges<Arrival>,
+    pub(crate) on_login: Option<OnLogin>,
+}
+
+/// What one of our own paths answers.
+pub(crate) enum Reply {
+    /// 303 (RFC 9110 §15.4.4), with what it sets and deletes.
+    Redirect { location: String, set_cookies: Vec<HeaderValue> },
+    /// A page that is no refusal of ours.
+    Page { response: Response<Bytes>, set_cookies: Vec<HeaderValue> },
+    /// A refusal.
+    Reject(Refusal),
+}
+
+/// A refusal by one of our own paths.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) reason: RejectionReason,
+    pub(crate) set_cookies: Vec<HeaderValue>,
+    /// External path and query that a new login comes back to.
+    pub(crate) return_to: Option<String>,
+    /// Seconds until another try may fare better.
+    pub(crate) retry_after: Option<u64>,
+    /// External path and query of another try of the same.
+    pub(crate) again: Option<String>,
+    /// The methods that a 405 allows.
+    pub(crate) allow: Option<&'static str>,
+}
+
+impl Refusal {
+    pub(crate) fn new(reason: RejectionReason) -> Self {
+        Self {
+            reason,
+            set_cookies: Vec::new(),
+            return_to: None,
+            retry_after: None,
+            again: None,
+            allow: None,
+        }
+    }
+
+    pub(crate) fn method(allow: &'static str) -> Self {
+        Self { allow: Some(allow), ..Self::new(RejectionReason::MethodNotAllowed) }
+    }
+}
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Self {
+        Self::Reject(refusal)
+    }
+}
+
+impl fmt::Debug for LoginDesk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginDesk").finish_non_exhaustive()
+    }
+}

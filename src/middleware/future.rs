@@ -1,0 +1,158 @@
+//! The way of one request, as a future whose states say what is awaited.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{
+    admission::{Admission, Expired},
+    body::ResponseBody,
+    outgoing::{Departing, Passage},
+    shared::{Answer, Shared, ours},
+};
+use crate::{error::BoxFuture, refresh::Awaited};
+
+pin_project! {
+    /// The response future of [`LpAuth`](super::LpAuth).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the inner service's future. A refresh or a code exchange that it waits for
+    /// goes on, and its result is kept.
+    pub struct ResponseFuture<S, B, F>
+    where
+        S: Service<Request<B>>,
+    {
+        shared: Arc<Shared>,
+        #[pin]
+        state: State<S, B, F, S::Response>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    #[project_replace = StateTaken]
+    enum State<S, B, F, R> {
+        /// A refresh comes first.
+        Wait { work: BoxFuture<'static, Awaited>, held: Option<Waiting<S, B>> },
+        /// The inner service works.
+        Forward { #[pin] response: F, passage: Option<Passage> },
+        /// Its head is ready and waits a little for the session's new cookie.
+        Linger { wait: BoxFuture<'static, ()>, head: Option<(R, Passage)> },
+        /// We answer later.
+        AnswerLater { answer: BoxFuture<'static, Answer> },
+        /// We answer now.
+        Answer { answer: Option<Answer> },
+    }
+}
+
+/// What a waiting request keeps.
+struct Waiting<S, B> {
+    inner: S,
+    request: Request<B>,
+    expired: Expired,
+}
+
+impl<S, B, F> ResponseFuture<S, B, F>
+where
+    S: Service<Request<B>>,
+{
+    pub(super) fn forward(shared: Arc<Shared>, response: F, passage: Passage) -> Self {
+        Self { shared, state: State::Forward { response, passage: Some(passage) } }
+    }
+
+    pub(super) fn answer(shared: Arc<Shared>, answer: Answer) -> Self {
+        Self { shared, state: State::Answer { answer: Some(answer) } }
+    }
+
+    pub(super) fn answer_later(shared: Arc<Shared>, answer: BoxFuture<'static, Answer>) -> Self {
+        Self { shared, state: State::AnswerLater { answer } }
+    }
+
+    pub(super) fn wait(
+        shared: Arc<Shared>,
+        work: BoxFuture<'static, Awaited>,
+        expired: Expired,
+        inner: S,
+        request: Request<B>,
+    ) -> Self {
+        let held = Some(Waiting { inner, request, expired });
+        Self { shared, state: State::Wait { work, held } }
+    }
+}
+
+const POLLED_AFTER_END: &str = "a future is not polled after its end";
+
+impl<S, B, R> Future for ResponseFuture<S, B, S::Future>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProj::Forward { response, passage } => {
+                    let head = ready!(response.poll(cx))?;
+                    let mut passage = passage.take().expect(POLLED_AFTER_END);
+                    match passage.linger(this.shared) {
+                        Some(wait) => State::Linger { wait, head: Some((head, passage)) },
+                        None => match passage.leave(this.shared, head) {
+                            Departing::Now(response) => return Poll::Ready(Ok(response)),
+                            Departing::Later(answer) => State::AnswerLater { answer },
+                        },
+                    }
+                }
+                StateProj::Linger { wait, head } => {
+                    ready!(wait.as_mut().poll(cx));
+                    let (head, passage) = head.take().expect(POLLED_AFTER_END);
+                    match passage.leave(this.shared, head) {
+                        Departing::Now(response) => return Poll::Ready(Ok(response)),
+                        Departing::Later(answer) => State::AnswerLater { answer },
+                    }
+                }
+                StateProj::Wait { work, held } => {
+                    let awaited = ready!(work.as_mut().poll(cx));
+                    let Waiting { mut inner, mut request, expired } =
+                        held.take().expect(POLLED_AFTER_END);
+                    match this.shared.after_wait(awaited, &expired, &mut request) {
+                        Admission::Forward(passage) => {
+                            let response = inner.call(request);
+                            State::Forward { response, passage: Some(passage) }
+                        }
+                        Admission::Answer(answer) => State::Answer { answer: Some(answer) },
+                        Admission::AnswerLater(answer) => State::AnswerLater { answer },
+                        Admission::Wait(work, expired) => {
+                            State::Wait { work, held: Some(Waiting { inner, request, expired }) }
+                        }
+                    }
+                }
+                StateProj::AnswerLater { answer } => {
+                    return Poll::Ready(Ok(ours(ready!(answer.as_mut().poll(cx)))));
+                }
+                StateProj::Answer { answer } => {
+                    return Poll::Ready(Ok(ours(answer.take().expect(POLLED_AFTER_END))));
+                }
+            };
+            drop(this.state.as_mut().project_replace(next));
+        }
+    }
+}
+
+impl<S, B, F> fmt::Debug for ResponseFuture<S, B, F>
+where
+    S: Service<Request<B>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,177 @@
+//! The layer: a cheap handle to all that its services share.
+
+use std::{sync::Arc, time::Duration};
+
+use tower_layer::Layer;
+
+use super::{service::LpAuth, shared::Shared};
+use crate::{
+    caller::RequireLayer,
+    config::{Builder, ConfigError},
+    user::LpUser,
+};
+
+/// Signs users in with LivePerson Conversational Cloud and puts an [`LpUser`] into the extensions
+/// of every request it lets through.
+///
+/// Cloning is cheap, and all clones share caches, sessions and refreshes. Every path that is not
+/// declared public or optional is protected. The layer also serves its own paths: login, callback
+/// (the redirect URI's path) and logout.
+///
+/// # Order
+///
+/// The layer comes last on a router: routes and fallbacks added after `.layer(auth)` are not behind
+/// it, and a fallback added later takes the callback away. See the page on order in the
+/// documentation.
+///
+/// # Examples
+///
+/// ```
+/// use tower_lp_auth::{LpAuthLayer, SessionKey};
+/// # use axum::{Router, routing::get};
+/// use tower_lp_auth::LpUser;
+///
+/// # fn app() -> Result<Router, Box<dyn std::error::Error>> {
+/// let auth = LpAuthLayer::builder()
+///     .account("12345678")
+///     .client_id("e9d8b7a6-0000-4000-8000-123456789abc")
+///     .client_secret("the secret of the installation")
+///     .redirect_uri("https://app.example.com/callback")
+///     .session_key(SessionKey::random())
+///     .public("/healthz")
+///     .build()?;
+///
+/// async fn me(user: LpUser) -> String {
+///     format!("hello {}", user.id())
+/// }
+///
+/// let app = Router::new().route("/me", get(me)).layer(auth);
+/// # Ok(app)
+/// # }
+/// # app().unwrap();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct LpAuthLayer {
+    shared: Arc<Shared>,
+}
+
+/// How a layer is doing, for a probe.
+///
+/// A Sentinel that does not answer is no reason to take an instance out of service: its users stay
+/// signed in, and another instance would fare no better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// Whether requests should be sent here: not after [`LpAuthLayer::shutdown`] has been called.
+    pub ready: bool,
+    /// Whether the account's Sentinel is known, so that a login can start without a look-up.
+    pub sentinel_known: bool,
+    /// Sessions and results that gave way because a limit was reached: raise the limit.
+    pub evicted_entries: u64,
+    /// See [`Health::evicted_entries`].
+    pub evicted_results: u64,
+}
+
+impl LpAuthLayer {
+    /// Starts the configuration of a layer.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Starts the configuration of a layer with what the `LP_*` variables of the environment say.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the variable whose value cannot be used, and the remedy.
+    pub fn builder_from_env() -> Result<Builder, ConfigError> {
+        Builder::from_env()
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The path and query, on this application's origin, of a page that starts a login and comes
+    /// back to `return_to`.
+    ///
+    /// `return_to` is a path and query as the browser sees it. What would leave this origin is
+    /// ignored: the login then comes back to the landing page.
+    #[must_use]
+    pub fn login_url(&self, return_to: &str) -> String {
+        let desk = &self.shared.desk;
+        let path = desk.guard.check(return_to);
+        desk.site.login_link(path.as_ref().map(|path| path.as_str()))
+    }
+
+    /// The application's origin, as its users' browsers see it: that of the redirect URI, such as
+    /// `https://app.example.com`.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.shared.desk.site.origin
+    }
+
+    /// The path, on this application's origin, of the logout: a form posts to it.
+    #[must_use]
+    pub fn logout_url(&self) -> String {
+        self.shared.desk.site.logout_link(None)
+    }
+
+    /// A layer for routes that need a signed-in user, beneath this one.
+    pub fn require_user(&self) -> RequireLayer {
+        RequireLayer::user(Arc::clone(&self.shared.keeper))
+    }
+
+    /// A layer for routes that need an admin, beneath this one.
+    ///
+    /// `is_admin` is as old as the login; [`RequireLayer::max_age`] bounds that.
+    pub fn require_admin(&self) -> RequireLayer {
+        RequireLayer::admin(Arc::clone(&self.shared.keeper))
+    }
+
+    /// A layer for routes that are open to the users of whom `condition` is true, beneath this one.
+    pub fn require_if(
+        &self,
+        condition: impl Fn(&LpUser) -> bool + Send + Sync + 'static,
+    ) -> RequireLayer {
+        RequireLayer::only_if(Arc::clone(&self.shared.keeper), condition)
+    }
+
+    /// How the layer is doing. Does no I/O.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let keeper = &self.shared.keeper;
+        let (evicted_entries, evicted_results) = keeper.ledger.evictions();
+        Health {
+            ready: !keeper.tasks.is_shutting_down(),
+            sentinel_known: keeper.sentinel.known_host(&self.shared.desk.account).is_some(),
+            evicted_entries,
+            evicted_results,
+        }
+    }
+
+    /// Lets refreshes, code exchanges, revocations and hooks under way finish, for at most
+    /// `deadline`.
+    ///
+    /// Call it when the signal to stop comes, not after the server has returned: from then on no
+    /// refresh starts that could wait, and the heads of responses wait for refreshes under way, so
+    /// that no rotated token is lost. A request that still waits for its refresh at the deadline is
+    /// answered with 503.
+    ///
+    /// Returns whether everything has finished.
+    ///
+    /// # Cancel safety
+    ///
+    /// What is under way goes on, and the deadline stands.
+    pub async fn shutdown(&self, deadline: Duration) -> bool {
+        self.shared.keeper.tasks.shutdown(deadline).await
+    }
+}
+
+impl<S> Layer<S> for LpAuthLayer {
+    type Service = LpAuth<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        LpAuth::new(inner, Arc::clone(&self.shared))
+    }
+}

@@ -1,0 +1,149 @@
+//! On the way out: cookies set, renewed or deleted, caching kept honest, refusals translated.
+
+use std::sync::Arc;
+
+use http::{
+    HeaderMap, HeaderValue, Method, Response, Uri,
+    header::{CACHE_CONTROL, SET_COOKIE, VARY},
+};
+
+use super::{
+    body::ResponseBody,
+    shared::{Shared, ours},
+};
+use crate::{
+    caller::RequestKind,
+    error::BoxFuture,
+    refresh::Landing,
+    respond::{Mark, MarkReason},
+    session::{Held, Phase},
+};
+
+/// What the way out needs to know of a request that was let through.
+#[derive(Debug)]
+pub(crate) struct Passage {
+    /// The session as the request brought it.
+    brought: Option<Held>,
+    /// The flight that this request has started.
+    landing: Option<Landing>,
+    /// A session might have been there: answers differ by cookie.
+    optional: bool,
+    /// Where a refusal from further in sends its caller back to.
+    origin: Option<Origin>,
+}
+
+/// What a refusal from further in needs to know of the request.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    /// The browser holds cookies of ours that starting a login has to look at.
+    pub(crate) had_cookies: bool,
+}
+
+impl Passage {
+    /// Another layer of the same configuration looks after this request.
+    pub(crate) fn nothing() -> Self {
+        Self { brought: None, landing: None, optional: false, origin: None }
+    }
+
+    pub(crate) fn anonymous(origin: Origin, optional: bool) -> Self {
+        Self { brought: None, landing: None, optional, origin: Some(origin) }
+    }
+
+    pub(crate) fn user(
+        brought: Held,
+        landing: Option<Landing>,
+        optional: bool,
+        origin: Origin,
+    ) -> Self {
+        Self { brought: Some(brought), landing, optional, origin: Some(origin) }
+    }
+
+    /// What the head has to wait for before it leaves.
+    pub(crate) fn linger(&mut self, shared: &Arc<Shared>) -> Option<BoxFuture<'static, ()>> {
+        let landing = match self.landing.take() {
+            Some(landing) => landing,
+            None if shared.keeper.tasks.is_shutting_down() => {
+                self.brought.as_ref()?.track.lock().flight.clone()?
+            }
+            None => return None,
+        };
+        let keeper = Arc::clone(&shared.keeper);
+        Some(Box::pin(async move { keeper.linger(landing).await }))
+    }
+
+    /// Finishes the head of the inner service's response. A refusal from further in that starts a
+    /// login is answered later.
+    pub(crate) fn leave<B>(self, shared: &Arc<Shared>, mut response: Response<B>) -> Departing<B> {
+        if let Some(origin) = &self.origin {
+            if let Some(mark) = response.extensions_mut().remove::<Mark>() {
+                return self.translate(shared, mark, origin);
+            }
+        }
+        let mut response = response.map(ResponseBody::theirs);
+        self.dress(shared, response.headers_mut());
+        Departing::Now(response)
+    }
+
+    fn translate<B>(&self, shared: &Arc<Shared>, mark: Mark, origin: &Origin) -> Departing<B> {
+        let Origin { method, uri, had_cookies } = origin;
+        let wants_login = matches!(mark.reason, MarkReason::NotSignedIn | MarkReason::LoginTooOld);
+        match mark.kind {
+            // The login path sees the cookies that have been stripped here.
+            RequestKind::Navigation if wants_login && !had_cookies => {
+                Departing::Later(shared.start_login(&HeaderMap::new(), uri, false))
+            }
+            RequestKind::Navigation | RequestKind::HeadNavigation if wants_login => {
+                Departing::Now(ours(shared.point_at_login(uri)))
+            }
+            kind => {
+                let (reason, retry_after) = (mark.reason.rejection(), mark.reason.retry_after());
+                let mut answer = shared.refuse(reason, kind, method, uri, retry_after);
+                self.dress(shared, answer.headers_mut());
+                Departing::Now(ours(answer))
+            }
+        }
+    }
+
+    fn dress(&self, shared: &Arc<Shared>, headers: &mut HeaderMap) {
+        if let Some(held) = &self.brought {
+            if let Some(line) = cookie_line(shared, held) {
+                headers.append(SET_COOKIE, line);
+                forbid_storing(headers);
+            } else if !headers.contains_key(CACHE_CONTROL) {
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+            }
+        }
+        if self.optional {
+            headers.append(VARY, HeaderValue::from_static("Cookie"));
+        }
+    }
+}
+
+/// A response on its way.
+pub(crate) enum Departing<B> {
+    Now(Response<ResponseBody<B>>),
+    Later(BoxFuture<'static, super::shared::Answer>),
+}
+
+/// The session cookie that this response carries: the deletion after a handler has ended the
+/// session, or the newest where the request brought an older one.
+fn cookie_line(shared: &Shared, held: &Held) -> Option<HeaderValue> {
+    if held.track.take_forget_cookie() {
+        return Some(shared.keeper.mint.delete_cookie());
+    }
+    if held.track.is_highest(held.pair()) {
+        return None;
+    }
+    let known = held.track.lock();
+    if held.track.phase() != Phase::Live || known.highest <= held.pair() {
+        return None;
+    }
+    known.result.as_ref()?.set_cookie.clone()
+}
+
+/// A response with our cookie is nobody else's: `no-store`, and nothing that says otherwise.
+fn forbid_storing(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}

@@ -1,0 +1,361 @@
+//! Keeps the sessions of one layer: finds them, weighs what they need, refreshes and ends them.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{
+    policy::{Freshness, Lifetimes},
+    tasks::Tasks,
+};
+use crate::{
+    account::AccountId,
+    clock::{Clock, Timestamp},
+    error::BoxFuture,
+    jwt::IdTokenVerifier,
+    seal::Unopenable,
+    sentinel::SentinelClient,
+    session::{
+        Cache, Candidates, Held, Ledger, Mint, Opened, Phase, Session, Standing, Times, standing,
+    },
+    telemetry::Telemetry,
+};
+
+/// Everything that the sessions of one layer need.
+pub(crate) struct Keeper {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) mint: Mint,
+    pub(crate) cache: Cache,
+    pub(crate) ledger: Ledger,
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) sentinel: Arc<SentinelClient>,
+    pub(crate) verifier: IdTokenVerifier,
+    pub(crate) revoke_on_logout: bool,
+    pub(crate) on_session_end: Option<OnSessionEnd>,
+    pub(crate) tasks: Tasks,
+    pub(crate) telemetry: Telemetry,
+}
+
+/// The hook that is told of a session's end.
+pub(crate) type OnSessionEnd = Arc<dyn Fn(SessionEnd) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// A session that has just ended here, as the hook `on_session_end` is told.
+#[derive(Clone, Debug)]
+pub struct SessionEnd {
+    reason: EndReason,
+    user_id: Box<str>,
+    account: AccountId,
+}
+
+/// Why a session ended.
+///
+/// A session that nobody uses until its idle or absolute end just stops opening: nothing in the
+/// process notices, so that has no reason here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// The user logged out, or a handler called `LpUser::end_session`.
+    Logout,
+    /// The same browser signed in again.
+    Replaced,
+    /// Sentinel refused the refresh token: it was revoked, or has run out.
+    RefreshRefused,
+    /// Sentinel refused the refresh token after an attempt whose answer was lost: it had probably
+    /// been rotated then.
+    RotationLost,
+    /// A refresh brought an id_token of somebody else, or a forged one.
+    IdentityChanged,
+}
+
+impl EndReason {
+    /// All of them, for metrics that are made ahead.
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "for metrics"))]
+    pub(crate) const ALL: &[Self] = &[
+        Self::Logout,
+        Self::Replaced,
+        Self::RefreshRefused,
+        Self::RotationLost,
+        Self::IdentityChanged,
+    ];
+
+    /// The reason as it stands in logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Replaced => "replaced",
+            Self::RefreshRefused => "refresh_refused",
+            Self::RotationLost => "rotation_lost",
+            Self::IdentityChanged => "identity_changed",
+        }
+    }
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl SessionEnd {
+    /// Why it ended.
+    #[must_use]
+    pub fn reason(&self) -> EndReason {
+        self.reason
+    }
+
+    /// Whose session it was: the id_token's `sub`.
+    #[must_use]
+    pub fn user_id(&self) -> &str {
+        &self.user_id
+    }
+
+    /// The account the user was signed in to.
+    #[must_use]
+    pub fn account_id(&self) -> &AccountId {
+        &self.account
+    }
+}
+
+/// What the cookies of a request come to.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// No session.
+    Nobody {
+        /// There was a cookie, and it is worthless for good.
+        dead: bool,
+    },
+    /// Live cookies of different sessions: never "the first wins".
+    Ambiguous,
+    /// One session; whether it may be served is [`Keeper::consider`]'s.
+    Session(Held),
+}
+
+/// What a session needs before a request with it is forwarded.
+#[derive(Debug)]
+pub(crate) enum Considered {
+    /// Nothing; `refresh` asks for a flight beside the handler.
+    Serve { served: Held, refresh: bool },
+    /// A refresh first.
+    Wait { served: Held },
+    /// It is over.
+    Over {
+        /// For good, so that its cookie may be deleted.
+        dead: bool,
+    },
+}
+
+impl Keeper {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now().into()
+    }
+
+    /// Finds the session among a request's cookies.
+    pub(crate) fn find(&self, candidates: &Candidates<'_>, now: Timestamp) -> Found {
+        let values = match candidates {
+            Candidates::Few(values) => values.as_slice(),
+            Candidates::TooMany => return Found::Nobody { dead: false },
+        };
+        if let [value] = values {
+            return match self.open(value, now) {
+                Ok(held) => Found::Session(held),
+                Err(unopenable) => Found::Nobody { dead: unopenable == Unopenable::Broken },
+            };
+        }
+        let opened: Vec<_> = values.iter().map(|value| self.open(value, now)).collect();
+        let dead = !opened.is_empty()
+            && opened.iter().all(|result| {
+                *result.as_ref().err().unwrap_or(&Unopenable::Broken) == Unopenable::Broken
+            });
+        let is_over =
+            |held: &Held| held.track.phase() == Phase::Ended || held.opened.schedule.is_over(now);
+        let mut live = opened.into_iter().flatten().filter(|held| !is_over(held));
+        let Some(mut best) = live.next() else { return Found::Nobody { dead } };
+        for held in live {
+            if held.track.id != best.track.id {
+                return Found::Ambiguous;
+            }
+            if held.pair() > best.pair() {
+                best = held;
+            }
+        }
+        Found::Session(best)
+    }
+
+    /// All sessions among a request's cookies, whatever their state: for a logout.
+    pub(crate) fn find_all(&self, candidates: &Candidates<'_>, now: Timestamp) -> Vec<Held> {
+        match candidates {
+            Candidates::Few(values) => {
+                values.iter().filter_map(|value| self.open(value, now).ok()).collect()
+            }
+            Candidates::TooMany => Vec::new(),
+        }
+    }
+
+    /// Whether a session is over for good, so that its cookie may be deleted.
+    pub(crate) fn is_dead(&self, held: &Held, now: Timestamp) -> bool {
+        matches!(self.consider(held, now), Considered::Over { dead: true })
+    }
+
+    /// Opens one cookie's value, or finds it opened before.
+    fn open(&self, value: &[u8], now: Timestamp) -> Result<Held, Unopenable> {
+        if let Some(held) = self.cache.get(value) {
+            if held.track.phase() != Phase::Dropped {
+                return Ok(held);
+            }
+            self.cache.remove(value);
+        }
+        let opened = self.mint.open(value).inspect_err(|unopenable| {
+            self.telemetry.unopenable(*unopenable);
+        })?;
+        let held = self.ledger.hold(Arc::new(opened), now, self.clock.monotonic());
+        self.cache.insert(value, held.clone());
+        Ok(held)
+    }
+
+    /// Takes up a session that a login has just made.
+    pub(crate) fn take_up(&self, opened: Arc<Opened>, now: Timestamp) -> Held {
+        self.ledger.hold(opened, now, self.clock.monotonic())
+    }
+
+    /// Weighs what a session needs now; re-seals it if that is due.
+    pub(crate) fn consider(&self, held: &Held, now: Timestamp) -> Considered {
+        let schedule = &held.opened.schedule;
+        if now < schedule.quiet_until
+            && held.opened.current_key
+            && held.track.is_highest(held.pair())
+            && held.track.phase() == Phase::Live
+        {
+            let served = held.clone();
+            return Considered::Serve { served, refresh: false };
+        }
+        self.consider_closely(held, now)
+    }
+
+    fn consider_closely(&self, held: &Held, now: Timestamp) -> Considered {
+        let mut known = held.track.lock();
+        if held.track.phase() == Phase::Ended {
+            return Considered::Over { dead: true };
+        }
+        if held.pair() > known.highest {
+            self.ledger.drop_result(&mut known);
+            held.track.adopt(&mut known, held.pair());
+        }
+        if held.pair() == known.highest {
+            known.presented = true;
+        }
+        let opened = match standing(held.pair(), known.highest, known.result.is_some(), known.spent)
+        {
+            Standing::Own => Arc::clone(&held.opened),
+            Standing::Result => match &known.result {
+                Some(result) => Arc::clone(&result.opened),
+                None => return Considered::Over { dead: false },
+            },
+            Standing::Spent => return Considered::Over { dead: true },
+            Standing::Overtaken => {
+                let schedule = &held.opened.schedule;
+                if schedule.is_over(now) || !schedule.access_token_lives(now) {
+                    return Considered::Over { dead: schedule.is_over(now) };
+                }
+                return Considered::Serve { served: held.clone(), refresh: false };
+            }
+        };
+        if opened.schedule.is_over(now)
+            || known.spent.is_some_and(|spent| opened.session.pair.generation <= spent)
+        {
+            return Considered::Over { dead: true };
+        }
+        let opened = if opened.schedule.wants_reseal(now) || !opened.current_key {
+            self.reseal(held, &mut known, opened, now)
+        } else {
+            opened
+        };
+        let freshness = opened.schedule.freshness(now);
+        drop(known);
+        let served = Held { opened, track: Arc::clone(&held.track) };
+        match freshness {
+            Freshness::Fresh => Considered::Serve { served, refresh: false },
+            Freshness::Due => Considered::Serve { served, refresh: true },
+            Freshness::Expired => Considered::Wait { served },
+        }
+    }
+
+    /// Makes the next sequence of a session: its activity is noted, under the key that seals today.
+    fn reseal(
+        &self,
+        held: &Held,
+        known: &mut crate::session::Known,
+        opened: Arc<Opened>,
+        now: Timestamp,
+    ) -> Arc<Opened> {
+        let mut session = opened.session.clone();
+        session.pair = session.pair.resealed();
+        session.times = Times { last_seen: now.max(session.times.last_seen), ..session.times };
+        match self.mint.set_cookie(&session, now) {
+            Ok(set_cookie) => {
+                let resealed = self.mint.opened(session);
+                self.ledger.keep(&held.track, known, Arc::clone(&resealed), Some(set_cookie));
+                resealed
+            }
+            Err(too_large) => {
+                tracing::warn!(error = %too_large, "session cannot be re-sealed");
+                opened
+            }
+        }
+    }
+
+    /// A new session's times.
+    pub(crate) fn times_at_login(&self, now: Timestamp, expires_in: Option<Duration>) -> Times {
+        Times {
+            authenticated_at: now,
+            refreshed_at: now,
+            access_expires_at: access_end(now, expires_in),
+            last_seen: now,
+            absolute_end: now.plus(self.lifetimes.absolute),
+        }
+    }
+
+    /// Ends a session in this process, once.
+    ///
+    /// Returns what was newest of it, for a revocation; `None` if it had ended before.
+    pub(crate) fn end(&self, held: &Held, reason: EndReason) -> Option<Arc<Opened>> {
+        let newest = self.ledger.end(held)?;
+        self.announce_end(&newest.session, reason);
+        Some(newest)
+    }
+
+    /// Ends a session that no browser has got: nobody needs to be told.
+    pub(crate) fn discard(&self, held: &Held) {
+        self.ledger.end(held);
+    }
+
+    /// Tells log, metric and hook that a session has ended.
+    pub(super) fn announce_end(&self, session: &Session, reason: EndReason) {
+        tracing::info!(reason = reason.as_str(), "session ended");
+        self.telemetry.session_ended(reason);
+        if let Some(hook) = &self.on_session_end {
+            let end = SessionEnd {
+                reason,
+                user_id: session.identity.subject.clone(),
+                account: session.account.clone(),
+            };
+            self.tasks.spawn(hook(end));
+        }
+    }
+}
+
+/// The access token's life when Sentinel does not say: 8 hours, as it documents.
+const ASSUMED_LIFE: Duration = Duration::from_secs(8 * 3600);
+
+/// A token whose life is said to be zero, or longer than any cookie, gets the nearest of these.
+const SHORTEST_LIFE: Duration = Duration::from_secs(1);
+const LONGEST_LIFE: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// When an access token ends that came at `now` with this `expires_in`.
+pub(super) fn access_end(now: Timestamp, expires_in: Option<Duration>) -> Timestamp {
+    now.plus(expires_in.unwrap_or(ASSUMED_LIFE).clamp(SHORTEST_LIFE, LONGEST_LIFE))
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,20 @@
+//! Tokens age: when a session is refreshed, by whom, and what an attempt can come to.
+//!
+//! [`policy`] says from times alone what a session needs, [`keeper`] weighs that for a request,
+//! [`flight`] is one refresh with its many waiters, [`outcome`] what its answer means,
+//! [`revocation`] gives tokens back, and [`tasks`] lets a shutdown wait for what is under way.
+
+mod flight;
+mod keeper;
+mod outcome;
+mod policy;
+mod revocation;
+mod tasks;
+
+pub use self::keeper::{EndReason, SessionEnd};
+pub(crate) use self::{
+    flight::{Awaited, Departure, Landing, whole_seconds},
+    keeper::{Considered, Found, Keeper, OnSessionEnd},
+    policy::{Lifetimes, Schedule},
+    tasks::Tasks,
+};

@@ -1,0 +1,51 @@
+//! Carries a refusal from an extractor or `require_*` up to the layer.
+
+use http::StatusCode;
+
+use super::RejectionReason;
+use crate::caller::RequestKind;
+
+/// In the extensions of a response that the layer turns into the caller's language.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    pub(crate) reason: MarkReason,
+    pub(crate) kind: RequestKind,
+}
+
+/// Why a route has refused its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MarkReason {
+    NotSignedIn,
+    LoginTooOld,
+    Forbidden,
+    /// Seconds for `Retry-After`.
+    Unavailable(u64),
+}
+
+impl Mark {
+    pub(crate) fn new(reason: MarkReason, kind: RequestKind) -> Self {
+        Self { reason, kind }
+    }
+}
+
+impl MarkReason {
+    pub(crate) fn rejection(self) -> RejectionReason {
+        match self {
+            Self::NotSignedIn => RejectionReason::NotSignedIn,
+            Self::LoginTooOld => RejectionReason::LoginTooOld,
+            Self::Forbidden => RejectionReason::Forbidden,
+            Self::Unavailable(_) => RejectionReason::Unavailable,
+        }
+    }
+
+    pub(crate) fn status(self) -> StatusCode {
+        self.rejection().status()
+    }
+
+    pub(crate) fn retry_after(self) -> Option<u64> {
+        match self {
+            Self::Unavailable(seconds) => Some(seconds),
+            _ => None,
+        }
+    }
+}

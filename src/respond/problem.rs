@@ -1,0 +1,62 @@
+//! Answers for programs: `application/problem+json` (RFC 9457).
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use serde::Serialize;
+
+use super::{Rejection, RejectionReason};
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    /// `about:blank`: the status says it all (RFC 9457 §4.2.1).
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    reason: &'static str,
+    /// Where a person logs in; a program shows or opens it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login: Option<&'a str>,
+    reference: &'a str,
+}
+
+pub(super) fn rejection(rejection: &Rejection) -> Response<Bytes> {
+    let status = rejection.status();
+    let problem = Problem {
+        r#type: "about:blank",
+        title: rejection.title(),
+        status: status.as_u16(),
+        reason: rejection.reason().as_str(),
+        login: (status == StatusCode::UNAUTHORIZED).then_some(rejection.login()),
+        reference: rejection.reference(),
+    };
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    add_status_headers(&mut response, rejection);
+    response
+}
+
+/// The headers that a status calls for, whoever is answered.
+pub(super) fn add_status_headers(response: &mut Response<Bytes>, rejection: &Rejection) {
+    let headers = response.headers_mut();
+    if rejection.status() == StatusCode::UNAUTHORIZED {
+        // RFC 6750 §3: no error code where no credential came.
+        let challenge = match rejection.reason() {
+            RejectionReason::CredentialRefused => "Bearer error=\"invalid_token\"",
+            _ => "Bearer",
+        };
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    if let Some(seconds) = rejection.retry_after_secs() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(allow) = rejection.allow() {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+}

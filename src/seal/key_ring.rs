@@ -1,0 +1,76 @@
+//! The keys of one purpose: the first seals, all open.
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM_SIV, LessSafeKey, UnboundKey},
+    hkdf::{HKDF_SHA256, KeyType, Prk, Salt},
+};
+use zeroize::Zeroizing;
+
+use super::envelope::KEY_ID_LEN;
+use crate::secret::SessionKey;
+
+/// Separates our keys from whatever else is derived from the same secret.
+const SALT: &[u8] = b"tower-lp-auth/v1";
+
+pub(super) struct KeyRing {
+    current: DerivedKey,
+    previous: Vec<DerivedKey>,
+}
+
+pub(super) struct DerivedKey {
+    /// Names the session key in clear; derived from it, so that it cannot be chosen wrongly.
+    pub(super) id: [u8; KEY_ID_LEN],
+    pub(super) key: LessSafeKey,
+}
+
+impl KeyRing {
+    /// Derives the keys of `purpose` (HKDF with SHA-256, RFC 5869) from the session keys.
+    ///
+    /// # Panics
+    ///
+    /// If `keys` is empty: `build()` has refused that.
+    pub(super) fn new(keys: &[SessionKey], purpose: &[u8]) -> Self {
+        let mut derived = keys.iter().map(|key| DerivedKey::new(key, purpose));
+        let current = derived.next().expect("the configuration holds at least one session key");
+        Self { current, previous: derived.collect() }
+    }
+
+    pub(super) fn current(&self) -> &DerivedKey {
+        &self.current
+    }
+
+    /// The key called `id`, and whether it is the one that seals.
+    pub(super) fn find(&self, id: &[u8; KEY_ID_LEN]) -> Option<(&DerivedKey, bool)> {
+        if self.current.id == *id {
+            return Some((&self.current, true));
+        }
+        self.previous.iter().find(|key| key.id == *id).map(|key| (key, false))
+    }
+}
+
+impl DerivedKey {
+    fn new(master: &SessionKey, purpose: &[u8]) -> Self {
+        let prk = Salt::new(HKDF_SHA256, SALT).extract(master.expose_secret());
+        let key: Zeroizing<[u8; 32]> = Zeroizing::new(expand(&prk, &[b"aead", purpose]));
+        let key = UnboundKey::new(&AES_256_GCM_SIV, key.as_slice())
+            .expect("32 bytes are a key of AES-256");
+        Self { id: expand(&prk, &[b"key id"]), key: LessSafeKey::new(key) }
+    }
+}
+
+/// The output length of [`expand`].
+struct Length<const N: usize>;
+
+impl<const N: usize> KeyType for Length<N> {
+    fn len(&self) -> usize {
+        N
+    }
+}
+
+fn expand<const N: usize>(prk: &Prk, info: &[&[u8]]) -> [u8; N] {
+    let mut out = [0; N];
+    prk.expand(info, Length::<N>)
+        .and_then(|okm| okm.fill(&mut out))
+        .expect("a few dozen bytes are below HKDF's limit");
+    out
+}

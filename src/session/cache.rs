@@ -1,0 +1,86 @@
+//! Sessions opened before: spares the AEAD for the requests that follow.
+//!
+//! Only values that opened enter. A key is the whole value of a cookie, hashed by the characters of
+//! its AEAD tag (random to anybody without the key) and compared in full, in constant time.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use quick_cache::{DefaultHashBuilder, Equivalent, UnitWeighter, sync};
+
+use super::Held;
+
+/// A bounded map from the values of session cookies to the sessions in them.
+pub(crate) struct Cache {
+    entries: sync::Cache<Value, Held, UnitWeighter, DefaultHashBuilder>,
+}
+
+/// A cookie's value as a key.
+#[derive(Clone)]
+struct Value(Box<[u8]>);
+
+/// The same, borrowed from a request.
+struct Borrowed<'a>(&'a [u8]);
+
+/// The last characters are the tag's: 16 of them are 96 bits.
+const HASHED: usize = 16;
+
+fn hash_tag<H: Hasher>(value: &[u8], state: &mut H) {
+    let tail = value.len().saturating_sub(HASHED);
+    state.write(&value[tail..]);
+}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_tag(&self.0, state);
+    }
+}
+
+impl Hash for Borrowed<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_tag(self.0, state);
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        verify_slices_are_equal(&self.0, &other.0).is_ok()
+    }
+}
+
+impl Eq for Value {}
+
+impl Equivalent<Value> for Borrowed<'_> {
+    fn equivalent(&self, key: &Value) -> bool {
+        verify_slices_are_equal(self.0, &key.0).is_ok()
+    }
+}
+
+impl Cache {
+    pub(crate) fn new(capacity: usize) -> Self {
+        let hasher = DefaultHashBuilder::default();
+        // The hasher is drawn at random per cache, so nobody can aim at one slot.
+        debug_assert_ne!(hasher.hash_one(0), hasher.hash_one(1));
+        Self {
+            entries: sync::Cache::with(
+                capacity,
+                capacity as u64,
+                UnitWeighter,
+                hasher,
+                sync::DefaultLifecycle::default(),
+            ),
+        }
+    }
+
+    pub(crate) fn get(&self, value: &[u8]) -> Option<Held> {
+        self.entries.get(&Borrowed(value))
+    }
+
+    pub(crate) fn insert(&self, value: &[u8], held: Held) {
+        self.entries.insert(Value(value.into()), held);
+    }
+
+    pub(crate) fn remove(&self, value: &[u8]) {
+        self.entries.remove(&Borrowed(value));
+    }
+}

@@ -1,0 +1,71 @@
+//! What names a session, and what orders everything that is known of it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::secret::random_bytes;
+
+/// The random id of a session: made at login, kept through every re-seal.
+///
+/// It never leaves the seal; `Debug` does not show it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct SessionId([u8; 16]);
+
+impl SessionId {
+    pub(crate) fn random() -> Self {
+        Self(random_bytes())
+    }
+
+    /// A number that is spread evenly over the ids, for shards and jitter.
+    pub(crate) fn spread(self) -> u64 {
+        let (head, _) = self.0.split_first_chunk::<8>().expect("an id has 16 bytes");
+        u64::from_le_bytes(*head)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(..)")
+    }
+}
+
+/// Generation (refreshes since the login) and sequence (re-seals of one generation).
+///
+/// Sealed inside; the higher pair is the later one, whatever order cookies arrive in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Pair {
+    pub(crate) generation: u32,
+    pub(crate) sequence: u32,
+}
+
+impl Pair {
+    /// The pair after a refresh.
+    pub(crate) const fn refreshed(self) -> Self {
+        Self { generation: self.generation.saturating_add(1), sequence: 0 }
+    }
+
+    /// The pair after a re-seal.
+    pub(crate) const fn resealed(self) -> Self {
+        Self { generation: self.generation, sequence: self.sequence.saturating_add(1) }
+    }
+
+    /// One number in the order of the pairs, for an atomic cell.
+    pub(crate) const fn as_u64(self) -> u64 {
+        (self.generation as u64) << 32 | self.sequence as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_and_their_numbers_have_one_order() {
+        let pairs = [(0, 0), (0, 1), (0, u32::MAX), (1, 0), (2, 7)]
+            .map(|(generation, sequence)| Pair { generation, sequence });
+        assert!(pairs.is_sorted());
+        assert!(pairs.map(Pair::as_u64).is_sorted());
+        assert!(pairs[3].refreshed() > pairs[3].resealed());
+    }
+}

@@ -1,0 +1,134 @@
+use super::*;
+use crate::{
+    refresh::{Lifetimes, Schedule},
+    session::{Pair, Session, tests::sample},
+};
+
+const LIMITS: LedgerLimits = LedgerLimits { entries: 4, results: 3 };
+
+fn opened(session: Session) -> Arc<Opened> {
+    let lifetimes = Lifetimes {
+        idle: Duration::from_secs(8 * 3600),
+        absolute: Duration::from_secs(24 * 3600),
+        refresh_after: Duration::from_secs(1800),
+    };
+    let schedule = Schedule::new(&session, &lifetimes);
+    Arc::new(Opened { session, schedule, current_key: true })
+}
+
+fn hold(ledger: &Ledger, session: &Session) -> Held {
+    ledger.hold(opened(session.clone()), session.times.authenticated_at, Duration::ZERO)
+}
+
+fn refreshed(session: &Session) -> Session {
+    Session { pair: session.pair.refreshed(), ..session.clone() }
+}
+
+fn keep(ledger: &Ledger, held: &Held, session: Session) {
+    ledger.keep(&held.track, &mut held.track.lock(), opened(session), None);
+    ledger.trim_results();
+}
+
+#[test]
+fn all_who_hold_a_session_share_one_track() {
+    let ledger = Ledger::new(LIMITS);
+    let session = sample();
+    let (first, second) = (hold(&ledger, &session), hold(&ledger, &refreshed(&session)));
+    assert!(Arc::ptr_eq(&first.track, &second.track));
+    assert!(ledger.end(&first).is_some());
+    assert_eq!(second.track.phase(), Phase::Ended);
+    assert!(ledger.end(&second).is_none(), "it ends once");
+}
+
+/// Sealed rule 7: a logout drops the result.
+#[test]
+fn an_end_takes_the_newest_tokens_with_it() {
+    let ledger = Ledger::new(LIMITS);
+    let session = sample();
+    let held = hold(&ledger, &session);
+    keep(&ledger, &held, refreshed(&session));
+    let newest = ledger.end(&held).unwrap();
+    assert_eq!(newest.session.pair.generation, 1);
+    assert!(held.track.lock().result.is_none());
+}
+
+/// An ended session stays ended although its cookie is opened again and again.
+#[test]
+fn an_end_is_remembered_without_anybody_holding_it() {
+    let ledger = Ledger::new(LIMITS);
+    let session = sample();
+    ledger.end(&hold(&ledger, &session)).unwrap();
+    let later = session.times.absolute_end.minus(Duration::from_secs(1));
+    let again = ledger.hold(opened(session.clone()), later, Duration::from_secs(3600));
+    assert_eq!(again.track.phase(), Phase::Ended);
+}
+
+#[test]
+fn what_nobody_holds_and_nothing_happened_to_is_swept() {
+    let ledger = Ledger::new(LedgerLimits { entries: 100, results: 3 });
+    for _ in 0..20 {
+        drop(hold(&ledger, &sample()));
+    }
+    let held = ledger.hold(opened(sample()), Timestamp::default(), Duration::from_secs(60));
+    assert_eq!(ledger.shard(held.track.id).tracks.len(), 1);
+    assert_eq!(ledger.evictions(), (0, 0));
+}
+
+#[test]
+fn when_full_unchanged_sessions_go_first_then_the_one_nearest_its_end() {
+    let ledger = Ledger::new(LIMITS);
+    let sessions: Vec<_> = (0..6u64)
+        .map(|n| {
+            let mut session = sample();
+            let end = session.times.absolute_end;
+            session.times.absolute_end = end.plus(Duration::from_secs(n));
+            session
+        })
+        .collect();
+    let held: Vec<_> = sessions[..3].iter().map(|session| hold(&ledger, session)).collect();
+    for held in &held {
+        ledger.end(held).unwrap();
+    }
+    let unchanged = hold(&ledger, &sessions[3]);
+    let newcomer = hold(&ledger, &sessions[4]);
+    assert_eq!(unchanged.track.phase(), Phase::Dropped);
+    assert_eq!(ledger.evictions(), (0, 0), "nothing was lost with it");
+    ledger.end(&newcomer).unwrap();
+    drop(hold(&ledger, &sessions[5]));
+    assert_eq!(ledger.evictions(), (1, 0));
+    let known = |session| ledger.shard(SessionId::random()).tracks.contains_key(session);
+    assert!(!known(&sessions[0].id) && known(&sessions[1].id) && known(&sessions[4].id));
+    assert_eq!(held[0].track.phase(), Phase::Ended, "an ended session is never revived");
+}
+
+#[test]
+fn presented_results_give_way_before_the_oldest_unpresented() {
+    let ledger = Ledger::new(LIMITS);
+    let holds: Vec<_> = (0..4).map(|_| hold(&ledger, &sample())).collect();
+    for (index, held) in holds.iter().enumerate() {
+        if index == 2 {
+            holds[1].track.lock().presented = true;
+        }
+        keep(&ledger, held, refreshed(&held.opened.session));
+    }
+    let has_result = holds.iter().map(|held| held.track.lock().result.is_some());
+    assert_eq!(has_result.collect::<Vec<_>>(), [true, false, true, true]);
+    assert_eq!(ledger.evictions(), (0, 1));
+    keep(&ledger, &holds[1], refreshed(&refreshed(&holds[1].opened.session)));
+    assert!(holds[0].track.lock().result.is_none(), "then the oldest");
+}
+
+#[test]
+fn a_higher_pair_forgets_failures_of_the_lower_generation() {
+    let ledger = Ledger::new(LIMITS);
+    let session = sample();
+    let held = hold(&ledger, &session);
+    let mut known = held.track.lock();
+    known.attempts =
+        Some(super::super::Attempts { not_before: Duration::from_secs(9), unknown: 2 });
+    held.track.adopt(&mut known, Pair { generation: 0, sequence: 1 });
+    assert!(known.attempts.is_some());
+    held.track.adopt(&mut known, Pair { generation: 1, sequence: 0 });
+    assert!(known.attempts.is_none());
+    assert!(held.track.is_highest(Pair { generation: 1, sequence: 0 }));
+}

@@ -1,0 +1,150 @@
+//! The one place where a session's Set-Cookie is made.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::{
+    Opened,
+    cookie::{CookieNames, MAX_LINE},
+    record::Session,
+};
+use crate::{
+    clock::Timestamp,
+    refresh::{Lifetimes, Schedule},
+    seal::Sealer,
+};
+
+/// Makes session cookies.
+pub(crate) struct Mint {
+    sealer: Sealer,
+    names: CookieNames,
+    client_id: Box<str>,
+    lifetimes: Lifetimes,
+}
+
+/// A session and the finished bytes of its Set-Cookie: the same for all responses of its pair.
+#[derive(Clone, Debug)]
+pub(crate) struct Minted {
+    pub(crate) opened: Arc<Opened>,
+    /// `None` if the session is too large for a cookie; it then lives in this process alone.
+    pub(crate) set_cookie: Option<HeaderValue>,
+    /// A number that grows with every result, to tell older ones from newer.
+    pub(crate) order: u64,
+}
+
+/// A session does not fit into one cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the session needs a cookie of {bytes} bytes, and browsers drop one of more than {MAX_LINE}"
+)]
+pub(crate) struct TooLarge {
+    bytes: usize,
+}
+
+impl Mint {
+    pub(crate) fn new(
+        sealer: Sealer,
+        names: CookieNames,
+        client_id: &str,
+        lifetimes: Lifetimes,
+    ) -> Self {
+        Self { sealer, names, client_id: client_id.into(), lifetimes }
+    }
+
+    pub(crate) fn names(&self) -> &CookieNames {
+        &self.names
+    }
+
+    /// What follows from a session's times under the configured lifetimes.
+    pub(crate) fn opened(&self, session: Session) -> Arc<Opened> {
+        let schedule = Schedule::new(&session, &self.lifetimes);
+        Arc::new(Opened { session, schedule, current_key: true })
+    }
+
+    /// Opens the value of a session cookie.
+    pub(crate) fn open(&self, value: &[u8]) -> Result<Opened, crate::seal::Unopenable> {
+        let opened = self.sealer.open(self.names.session(), value)?;
+        let session = Session::from_payload(&opened.payload, &self.client_id)
+            .ok_or(crate::seal::Unopenable::Broken)?;
+        let schedule = Schedule::new(&session, &self.lifetimes);
+        Ok(Opened { session, schedule, current_key: opened.current_key })
+    }
+
+    /// The Set-Cookie of a session; its Max-Age counts to the absolute end.
+    pub(crate) fn set_cookie(
+        &self,
+        session: &Session,
+        now: Timestamp,
+    ) -> Result<HeaderValue, TooLarge> {
+        let payload = zeroize::Zeroizing::new(session.to_payload(&self.client_id));
+        let value = self.sealer.seal(self.names.session(), &payload);
+        let max_age = session.times.absolute_end.since(now);
+        let line = self.names.set(self.names.session(), &value, max_age);
+        if line.len() > MAX_LINE {
+            return Err(TooLarge { bytes: line.len() });
+        }
+        Ok(line)
+    }
+
+    /// The Set-Cookie that deletes the session.
+    pub(crate) fn delete_cookie(&self) -> HeaderValue {
+        self.names.delete(self.names.session())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        seal::Purpose,
+        secret::{RefreshToken, SessionKey},
+        session::tests::sample,
+    };
+    use std::time::Duration;
+
+    fn mint() -> Mint {
+        let lifetimes = Lifetimes {
+            idle: Duration::from_secs(8 * 3600),
+            absolute: Duration::from_secs(24 * 3600),
+            refresh_after: Duration::from_secs(1800),
+        };
+        let sealer = Sealer::new(&[SessionKey::random()], Purpose::Session, "https://a.example");
+        Mint::new(sealer, CookieNames::new(true, "abc123", None), "client", lifetimes)
+    }
+
+    fn value(line: &HeaderValue) -> Vec<u8> {
+        let text = line.to_str().unwrap();
+        let (_, rest) = text.split_once('=').unwrap();
+        rest.split_once(';').unwrap().0.as_bytes().to_vec()
+    }
+
+    #[test]
+    fn what_the_mint_makes_it_opens() {
+        let (mint, session) = (mint(), sample());
+        let line = mint.set_cookie(&session, session.times.authenticated_at).unwrap();
+        assert!(line.to_str().unwrap().ends_with("Max-Age=86400"));
+        let opened = mint.open(&value(&line)).unwrap();
+        assert_eq!(opened.session.id, session.id);
+        assert!(opened.current_key);
+    }
+
+    /// C07, C11, C12: reader and writer have one limit, and it counts the whole line.
+    #[test]
+    fn a_session_fits_to_the_last_byte_or_fails_loudly() {
+        let (mint, mut session) = (mint(), sample());
+        let mut largest = 0;
+        for length in 2700..3100 {
+            session.tokens.refresh = Some(RefreshToken::new("~".repeat(length)));
+            match mint.set_cookie(&session, session.times.authenticated_at) {
+                Ok(line) => {
+                    assert!(line.len() <= MAX_LINE);
+                    assert!(mint.open(&value(&line)).is_ok());
+                    largest = length;
+                }
+                Err(TooLarge { bytes }) => assert!(bytes > MAX_LINE, "{bytes} at {length}"),
+            }
+        }
+        assert!((2700..3099).contains(&largest), "the limit was not met: {largest}");
+    }
+}

@@ -1,0 +1,58 @@
+//! What is known of a signed-in user.
+//!
+//! [`record`] is a session's content, [`id`] what names and orders it, [`cookie`] how it travels,
+//! [`mint`] the one place where its Set-Cookie is made, [`cache`] spares opening it again, and
+//! [`ledger`] keeps what changed about it in this process.
+
+mod cache;
+mod cookie;
+mod id;
+mod ledger;
+mod mint;
+mod record;
+mod track;
+
+pub(crate) use self::{
+    cache::Cache,
+    cookie::{Candidates, CookieNames, MAX_CANDIDATES},
+    id::{Pair, SessionId},
+    ledger::{Ledger, LedgerLimits},
+    mint::Mint,
+    record::{Identity, LoginMark, Session, Times, Tokens},
+    track::{Attempts, Known, Phase, Standing, Track, standing},
+};
+use crate::refresh::Schedule;
+use std::sync::Arc;
+
+#[cfg(test)]
+pub(crate) use self::record::tests;
+
+/// A session that has been opened, with what follows from its times.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) session: Session,
+    pub(crate) schedule: Schedule,
+    /// Whether the key that seals today sealed it.
+    pub(crate) current_key: bool,
+}
+
+/// A session as one request holds it: its content, and what this process knows of it meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) opened: Arc<Opened>,
+    pub(crate) track: Arc<Track>,
+}
+
+impl Held {
+    /// A session that belongs to no layer, for handlers' unit tests.
+    #[cfg(feature = "test-kit")]
+    pub(crate) fn detached(opened: Opened) -> Self {
+        let Session { id, pair, times, .. } = &opened.session;
+        let track = Arc::new(Track::new(*id, *pair, times.absolute_end));
+        Self { opened: Arc::new(opened), track }
+    }
+
+    pub(crate) fn pair(&self) -> Pair {
+        self.opened.session.pair
+    }
+}

@@ -1,0 +1,284 @@
+//! A session's content and its bytes inside the seal.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{Pair, SessionId};
+use crate::{
+    account::AccountId,
+    clock::Timestamp,
+    secret::{AccessToken, RefreshToken},
+};
+
+/// Everything that is known of a signed-in user, as one login and its refreshes made it.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) pair: Pair,
+    pub(crate) account: AccountId,
+    pub(crate) identity: Identity,
+    pub(crate) tokens: Tokens,
+    pub(crate) times: Times,
+    /// The beginning of the hash of the login's `state`: a callback that comes again is known.
+    pub(crate) login: LoginMark,
+}
+
+/// Who the id_token said it is, at login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) subject: Box<str>,
+    pub(crate) issuer: Box<str>,
+    pub(crate) is_admin: bool,
+    pub(crate) is_lpa: bool,
+}
+
+/// What acts for the user at LivePerson.
+#[derive(Clone, Debug)]
+pub(crate) struct Tokens {
+    pub(crate) access: AccessToken,
+    pub(crate) refresh: Option<RefreshToken>,
+    pub(crate) scope: Option<Box<str>>,
+}
+
+/// The times a session carries; what follows from them is [`super::Schedule`]'s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// The login.
+    pub(crate) authenticated_at: Timestamp,
+    /// When the tokens came: the login or the last refresh.
+    pub(crate) refreshed_at: Timestamp,
+    /// When the access token ends.
+    pub(crate) access_expires_at: Timestamp,
+    /// The last request, exact to the interval of activity re-seals.
+    pub(crate) last_seen: Timestamp,
+    /// When the session ends, whatever happens.
+    pub(crate) absolute_end: Timestamp,
+}
+
+/// Eight bytes that tell logins apart.
+pub(crate) type LoginMark = [u8; 8];
+
+/// The bytes of version 1, in this order.
+#[derive(Serialize, Deserialize)]
+struct Wire<'a> {
+    client: &'a str,
+    account: &'a str,
+    id: SessionId,
+    pair: Pair,
+    subject: &'a str,
+    issuer: &'a str,
+    is_admin: bool,
+    is_lpa: bool,
+    #[serde(borrow)]
+    access: Token<'a>,
+    #[serde(borrow)]
+    refresh: Option<Token<'a>>,
+    scope: Option<&'a str>,
+    authenticated_at: u64,
+    refreshed_at: u64,
+    access_expires_at: u64,
+    last_seen: u64,
+    absolute_end: u64,
+    login: LoginMark,
+}
+
+/// A token: half as long when it is lowercase hex, as Sentinel's are.
+#[derive(Serialize, Deserialize)]
+enum Token<'a> {
+    Hex(#[serde(borrow)] TokenBytes<'a>),
+    Text(&'a str),
+}
+
+/// Decoded hex: borrowed when read, owned when written.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct TokenBytes<'a>(#[serde(borrow, with = "bytes_cow")] std::borrow::Cow<'a, [u8]>);
+
+mod bytes_cow {
+    use std::borrow::Cow;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        bytes: &Cow<'_, [u8]>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Cow<'de, [u8]>, D::Error> {
+        <&'de [u8]>::deserialize(deserializer).map(Cow::Borrowed)
+    }
+}
+
+impl<'a> Token<'a> {
+    fn new(text: &'a str) -> Self {
+        let lowercase_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if text.len() % 2 == 0 && text.bytes().all(lowercase_hex) {
+            let bytes =
+                text.as_bytes().chunks_exact(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1]));
+            Self::Hex(TokenBytes(bytes.collect()))
+        } else {
+            Self::Text(text)
+        }
+    }
+
+    fn to_text(&self) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        match self {
+            Self::Hex(TokenBytes(bytes)) => {
+                let mut text = String::with_capacity(bytes.len() * 2);
+                for byte in bytes.iter() {
+                    text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+                    text.push(char::from(DIGITS[usize::from(byte & 15)]));
+                }
+                text
+            }
+            Self::Text(text) => (*text).to_owned(),
+        }
+    }
+}
+
+const fn nibble(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => digit - b'a' + 10,
+    }
+}
+
+impl Session {
+    /// The payload of the session's cookie for the application `client`.
+    pub(crate) fn to_payload(&self, client: &str) -> Vec<u8> {
+        let wire = Wire {
+            client,
+            account: self.account.as_str(),
+            id: self.id,
+            pair: self.pair,
+            subject: &self.identity.subject,
+            issuer: &self.identity.issuer,
+            is_admin: self.identity.is_admin,
+            is_lpa: self.identity.is_lpa,
+            access: Token::new(self.tokens.access.expose_secret()),
+            refresh: self.tokens.refresh.as_ref().map(|token| Token::new(token.expose_secret())),
+            scope: self.tokens.scope.as_deref(),
+            authenticated_at: self.times.authenticated_at.as_millis(),
+            refreshed_at: self.times.refreshed_at.as_millis(),
+            access_expires_at: self.times.access_expires_at.as_millis(),
+            last_seen: self.times.last_seen.as_millis(),
+            absolute_end: self.times.absolute_end.as_millis(),
+            login: self.login,
+        };
+        postcard::to_stdvec(&wire).expect("a flat structure of known length serializes")
+    }
+
+    /// Reads a payload back; `None` if it is another client's or not of this version.
+    pub(crate) fn from_payload(payload: &[u8], client: &str) -> Option<Self> {
+        let (wire, rest) = postcard::take_from_bytes::<Wire<'_>>(payload).ok()?;
+        if !rest.is_empty() || wire.client != client {
+            return None;
+        }
+        Some(Self {
+            id: wire.id,
+            pair: wire.pair,
+            account: wire.account.parse().ok()?,
+            identity: Identity {
+                subject: wire.subject.into(),
+                issuer: wire.issuer.into(),
+                is_admin: wire.is_admin,
+                is_lpa: wire.is_lpa,
+            },
+            tokens: Tokens {
+                access: AccessToken::new(wire.access.to_text()),
+                refresh: wire.refresh.map(|token| RefreshToken::new(token.to_text())),
+                scope: wire.scope.map(Into::into),
+            },
+            times: Times {
+                authenticated_at: Timestamp::from_millis(wire.authenticated_at),
+                refreshed_at: Timestamp::from_millis(wire.refreshed_at),
+                access_expires_at: Timestamp::from_millis(wire.access_expires_at),
+                last_seen: Timestamp::from_millis(wire.last_seen),
+                absolute_end: Timestamp::from_millis(wire.absolute_end),
+            },
+            login: wire.login,
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A session of documented shape: 64 and 288 hex digits.
+    pub(crate) fn sample() -> Session {
+        let at = Timestamp::from_secs(1_800_000_000);
+        Session {
+            id: SessionId::random(),
+            pair: Pair::default(),
+            account: "12345678".parse().unwrap(),
+            identity: Identity {
+                subject: "3552833710".into(),
+                issuer: "Sentinel".into(),
+                is_admin: true,
+                is_lpa: false,
+            },
+            tokens: Tokens {
+                access: AccessToken::new("0a".repeat(32)),
+                refresh: Some(RefreshToken::new("f7".repeat(144))),
+                scope: None,
+            },
+            times: Times {
+                authenticated_at: at,
+                refreshed_at: at,
+                access_expires_at: at.plus(std::time::Duration::from_secs(8 * 3600)),
+                last_seen: at,
+                absolute_end: at.plus(std::time::Duration::from_secs(24 * 3600)),
+            },
+            login: [1; 8],
+        }
+    }
+
+    const CLIENT: &str = "e9d8b7a6-0000-4000-8000-123456789abc";
+
+    #[test]
+    fn a_session_comes_back_from_its_payload() {
+        for token in ["0a".repeat(32), "ABCD".into(), "abc".into(), "tok-en.~".into(), "00".into()]
+        {
+            let mut session = sample();
+            session.pair = Pair { generation: 3, sequence: 9 };
+            session.tokens.access = AccessToken::new(token);
+            session.tokens.scope = Some("a b".into());
+            let back = Session::from_payload(&session.to_payload(CLIENT), CLIENT).unwrap();
+            assert_eq!((back.id, back.pair, back.times), (session.id, session.pair, session.times));
+            assert_eq!(back.identity, session.identity);
+            assert_eq!(back.tokens.access, session.tokens.access);
+            assert_eq!(back.tokens.refresh, session.tokens.refresh);
+            assert_eq!(back.tokens.scope, session.tokens.scope);
+        }
+    }
+
+    #[test]
+    fn another_clients_or_a_cut_payload_is_nobody() {
+        let payload = sample().to_payload(CLIENT);
+        assert!(Session::from_payload(&payload, "another").is_none());
+        for length in 0..payload.len() {
+            assert!(Session::from_payload(&payload[..length], CLIENT).is_none(), "cut at {length}");
+        }
+        let longer = [payload, vec![0]].concat();
+        assert!(Session::from_payload(&longer, CLIENT).is_none());
+    }
+
+    /// C26: times after 2038 and 2106 survive.
+    #[test]
+    fn a_far_end_is_kept() {
+        let mut session = sample();
+        session.times.absolute_end = Timestamp::from_secs(5_000_000_000);
+        let back = Session::from_payload(&session.to_payload(CLIENT), CLIENT).unwrap();
+        assert_eq!(back.times.absolute_end, Timestamp::from_secs(5_000_000_000));
+    }
+
+    #[test]
+    fn documented_tokens_make_a_small_payload() {
+        assert!(sample().to_payload(CLIENT).len() < 330);
+    }
+}

@@ -1,0 +1,200 @@
+//! What this process knows of one session: the ledger's entry.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use super::{
+    id::{Pair, SessionId},
+    mint::Minted,
+};
+use crate::clock::Timestamp;
+
+/// Whether a session may still be served here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Yes.
+    Live = 0,
+    /// No, until its absolute end: it was logged out.
+    Ended = 1,
+    /// The ledger has dropped this entry; look the session up again.
+    Dropped = 2,
+}
+
+/// One session's entry, shared by all that hold the session.
+#[derive(Debug)]
+pub(crate) struct Track {
+    pub(crate) id: SessionId,
+    pub(crate) absolute_end: Timestamp,
+    phase: AtomicU8,
+    /// [`Pair::as_u64`] of the highest pair seen; read without the lock by every request.
+    highest: AtomicU64,
+    /// A handler ended the session: the next response deletes the cookie, once.
+    forget_cookie: AtomicBool,
+    known: Mutex<Known>,
+}
+
+/// What changes about a session, under its own lock.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) highest: Pair,
+    /// What the highest pair brought, if it was made here.
+    pub(crate) result: Option<Minted>,
+    /// A request has presented the highest pair: its result is no longer urgent.
+    pub(crate) presented: bool,
+    /// The refresh in flight; the channel closes when its result is kept.
+    pub(crate) flight: Option<watch::Receiver<()>>,
+    /// Attempts that failed since the last result.
+    pub(crate) attempts: Option<Attempts>,
+    /// The highest generation whose refresh token is spent or revoked.
+    pub(crate) spent: Option<u32>,
+    /// The largest step the highest pair has taken here.
+    pub(crate) change: Change,
+}
+
+/// How far a session has moved since this process first saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Change {
+    /// Not at all.
+    Nothing,
+    /// To another sequence: a re-seal.
+    Resealed,
+    /// To another generation: a refresh.
+    Refreshed,
+}
+
+/// The memory of failed attempts to refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attempts {
+    /// No attempt before this monotonic time.
+    pub(crate) not_before: Duration,
+    /// How many attempts in a row had an unknown outcome.
+    pub(crate) unknown: u32,
+}
+
+/// How a pair that comes in compares with what is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Served as it is; a higher pair has become the highest.
+    Own,
+    /// Served by the result of the highest pair, and answered with its cookie.
+    Result,
+    /// A lower pair whose result is gone: its own access token serves while it lives; its refresh
+    /// token is never presented.
+    Overtaken,
+    /// Its generation's refresh token is spent: the session is over as far as it knows.
+    Spent,
+}
+
+/// Compares a pair that comes in with what is known of its session.
+pub(crate) fn standing(own: Pair, highest: Pair, has_result: bool, spent: Option<u32>) -> Standing {
+    if own < highest && has_result {
+        Standing::Result
+    } else if spent.is_some_and(|spent| own.generation <= spent) {
+        Standing::Spent
+    } else if own < highest {
+        Standing::Overtaken
+    } else {
+        Standing::Own
+    }
+}
+
+impl Track {
+    pub(super) fn new(id: SessionId, pair: Pair, absolute_end: Timestamp) -> Self {
+        Self {
+            id,
+            absolute_end,
+            phase: AtomicU8::new(Phase::Live as u8),
+            highest: AtomicU64::new(pair.as_u64()),
+            forget_cookie: AtomicBool::new(false),
+            known: Mutex::new(Known {
+                highest: pair,
+                result: None,
+                presented: false,
+                flight: None,
+                attempts: None,
+                spent: None,
+                change: Change::Nothing,
+            }),
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Live,
+            1 => Phase::Ended,
+            _ => Phase::Dropped,
+        }
+    }
+
+    /// Whether `pair` is the highest seen, by one load.
+    pub(crate) fn is_highest(&self, pair: Pair) -> bool {
+        self.highest.load(Ordering::Acquire) == pair.as_u64()
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Known> {
+        // Every change under this lock is complete in itself, so a panic elsewhere leaves it sound.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes `pair` the highest; what a lower one brought or failed at is forgotten.
+    pub(crate) fn adopt(&self, known: &mut Known, pair: Pair) {
+        debug_assert!(pair > known.highest);
+        if pair.generation > known.highest.generation {
+            known.attempts = None;
+            known.change = Change::Refreshed;
+        } else {
+            known.change = known.change.max(Change::Resealed);
+        }
+        known.highest = pair;
+        known.presented = false;
+        self.highest.store(pair.as_u64(), Ordering::Release);
+    }
+
+    /// Whether this response is the one that deletes the cookie of a session ended by a handler.
+    pub(crate) fn take_forget_cookie(&self) -> bool {
+        self.forget_cookie.load(Ordering::Acquire)
+            && self.forget_cookie.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn forget_cookie(&self) {
+        self.forget_cookie.store(true, Ordering::Release);
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_stands_by_what_is_known() {
+        let pair = |generation, sequence| Pair { generation, sequence };
+        let table = [
+            // own, highest, has a result, spent -> standing
+            (pair(0, 0), pair(0, 0), false, None, Standing::Own),
+            (pair(1, 0), pair(0, 0), true, None, Standing::Own),
+            (pair(0, 0), pair(1, 0), true, None, Standing::Result),
+            (pair(1, 1), pair(1, 2), true, None, Standing::Result),
+            (pair(0, 0), pair(1, 0), false, None, Standing::Overtaken),
+            (pair(0, 0), pair(0, 0), false, Some(0), Standing::Spent),
+            (pair(0, 0), pair(1, 0), false, Some(0), Standing::Spent),
+            (pair(0, 0), pair(1, 0), true, Some(0), Standing::Result),
+            (pair(1, 0), pair(0, 0), false, Some(0), Standing::Own),
+        ];
+        for (own, highest, has_result, spent, expected) in table {
+            let found = standing(own, highest, has_result, spent);
+            assert_eq!(found, expected, "{own:?} against {highest:?}, {has_result}, {spent:?}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What the layer counts: metrics through the `metrics` facade (feature `metrics`).
+//!
+//! Handles are made at `build()`, so a recorder has to be installed before. Labels come from closed
+//! sets. Without the feature nothing is counted and nothing costs.
+//!
+//! | name | labels | counts |
+//! |---|---|---|
+//! | `lp_auth_logins_total` | `outcome`: `success` or a rejection's reason | callbacks that ended a login |
+//! | `lp_auth_rejections_total` | `reason` | answers of ours instead of the inner service's |
+//! | `lp_auth_refreshes_total` | `outcome`: `success`, `discarded`, `failed`, `unknown`, `misconfigured` | calls to refresh |
+//! | `lp_auth_sessions_ended_total` | `reason` | ends of sessions |
+//! | `lp_auth_revocations_total` | `outcome`: `success`, `failed` | calls to revoke |
+//! | `lp_auth_unopenable_cookies_total` | `kind`: `broken`, `foreign` | session cookies that did not open |
+//! | `lp_auth_unsigned_id_tokens_total` | | id_tokens accepted because their key is not published |
+
+use crate::{refresh::EndReason, respond::RejectionReason, seal::Unopenable};
+
+/// The counters of one layer.
+#[derive(Clone)]
+pub(crate) struct Telemetry {
+    #[cfg(feature = "metrics")]
+    prepared: std::sync::Arc<Prepared>,
+}
+
+#[cfg(feature = "metrics")]
+struct Prepared {
+    login_success: metrics::Counter,
+    refresh_success: metrics::Counter,
+    refresh_discarded: metrics::Counter,
+    refresh_failed: metrics::Counter,
+    refresh_unknown: metrics::Counter,
+    refresh_misconfigured: metrics::Counter,
+    revoked: metrics::Counter,
+    revocation_failed: metrics::Counter,
+    broken_cookies: metrics::Counter,
+    foreign_cookies: metrics::Counter,
+    unsigned: metrics::Counter,
+    login_failures: Vec<(RejectionReason, metrics::Counter)>,
+    rejections: Vec<(RejectionReason, metrics::Counter)>,
+    ends: Vec<(EndReason, metrics::Counter)>,
+}
+
+#[cfg(feature = "metrics")]
+impl Telemetry {
+    pub(crate) fn new() -> Self {
+        use metrics::counter;
+        let refresh =
+            |outcome: &'static str| counter!("lp_auth_refreshes_total", "outcome" => outcome);
+        let revocation =
+            |outcome: &'static str| counter!("lp_auth_revocations_total", "outcome" => outcome);
+        let cookie =
+            |kind: &'static str| counter!("lp_auth_unopenable_cookies_total", "kind" => kind);
+        let by_reason = |name: &'static str, label: &'static str| {
+            let one =
+                |reason: &RejectionReason| (*reason, counter!(name, label => reason.as_str()));
+            RejectionReason::ALL.iter().map(one).collect()
+        };
+        let end = |reason: &EndReason| {
+            (*reason, counter!("lp_auth_sessions_ended_total", "reason" => reason.as_str()))
+        };
+        Self {
+            prepared: std::sync::Arc::new(Prepared {
+                login_success: counter!("lp_auth_logins_total", "outcome" => "success"),
+                refresh_success: refresh("success"),
+                refresh_discarded: refresh("discarded"),
+                refresh_failed: refresh("failed"),
+                refresh_unknown: refresh("unknown"),
+                refresh_misconfigured: refresh("misconfigured"),
+                revoked: revocation("success"),
+                revocation_failed: revocation("failed"),
+                broken_cookies: cookie("broken"),
+                foreign_cookies: cookie("foreign"),
+                unsigned: counter!("lp_auth_unsigned_id_tokens_total"),
+                login_failures: by_reason("lp_auth_logins_total", "outcome"),
+                rejections: by_reason("lp_auth_rejections_total", "reason"),
+                ends: EndReason::ALL.iter().map(end).collect(),
+            }),
+        }
+    }
+
+    pub(crate) fn logged_in(&self) {
+        self.prepared.login_success.increment(1);
+    }
+
+    pub(crate) fn login_failed(&self, reason: RejectionReason) {
+        increment(&self.prepared.login_failures, reason);
+    }
+
+    pub(crate) fn rejected(&self, reason: RejectionReason) {
+        increment(&self.prepared.rejections, reason);
+    }
+
+    pub(crate) fn refreshed(&self, discarded: bool) {
+        let prepared = &self.prepared;
+        let counter =
+            if discarded { &prepared.refresh_discarded } else { &prepared.refresh_success };
+        counter.increment(1);
+    }
+
+    pub(crate) fn refresh_failed(&self, unknown: bool, misconfigured: bool) {
+        let prepared = &self.prepared;
+        let counter = match (misconfigured, unknown) {
+            (true, _) => &prepared.refresh_misconfigured,
+            (false, true) => &prepared.refresh_unknown,
+            (false, false) => &prepared.refresh_failed,
+        };
+        counter.increment(1);
+    }
+
+    pub(crate) fn session_ended(&self, reason: EndReason) {
+        increment(&self.prepared.ends, reason);
+    }
+
+    pub(crate) fn revoked(&self, success: bool) {
+        let prepared = &self.prepared;
+        let counter = if success { &prepared.revoked } else { &prepared.revocation_failed };
+        counter.increment(1);
+    }
+
+    pub(crate) fn unopenable(&self, unopenable: Unopenable) {
+        let counter = match unopenable {
+            Unopenable::Broken => &self.prepared.broken_cookies,
+            Unopenable::Foreign => &self.prepared.foreign_cookies,
+        };
+        counter.increment(1);
+    }
+
+    pub(crate) fn unsigned_id_token(&self) {
+        self.prepared.unsigned.increment(1);
+    }
+}
+
+#[cfg(feature = "metrics")]
+fn increment<R: PartialEq>(counters: &[(R, metrics::Counter)], reason: R) {
+    if let Some((_, counter)) = counters.iter().find(|(known, _)| *known == reason) {
+        counter.increment(1);
+    }
+}
+
+#[cfg(not(feature = "metrics"))]
+#[expect(clippy::unused_self, reason = "the same verbs as with the feature")]
+impl Telemetry {
+    pub(crate) fn new() -> Self {
+        Self {}
+    }
+
+    pub(crate) fn logged_in(&self) {}
+
+    pub(crate) fn login_failed(&self, _: RejectionReason) {}
+
+    pub(crate) fn rejected(&self, _: RejectionReason) {}
+
+    pub(crate) fn refreshed(&self, _: bool) {}
+
+    pub(crate) fn refresh_failed(&self, _: bool, _: bool) {}
+
+    pub(crate) fn session_ended(&self, _: EndReason) {}
+
+    pub(crate) fn revoked(&self, _: bool) {}
+
+    pub(crate) fn unopenable(&self, _: Unopenable) {}
+
+    pub(crate) fn unsigned_id_token(&self) {}
+}

@@ -1,0 +1,169 @@
+//! The handler's side: who has called.
+
+#[cfg(feature = "axum")]
+mod axum;
+
+use std::{fmt, sync::Arc, time::SystemTime};
+
+#[cfg(feature = "axum")]
+pub use self::axum::{LpUserRejection, MissingLayer, NotSignedIn};
+use crate::{
+    account::AccountId,
+    refresh::{EndReason, Keeper},
+    secret::AccessToken,
+    session::{Held, Session},
+};
+
+/// The signed-in user of a request.
+///
+/// The layer puts it into the extensions of every request it admits with a session, after any
+/// refresh that had to come first. It is a snapshot: it does not change while the handler runs.
+/// Cloning is cheap. Only the layer (and `test_kit::user` in tests) can make one.
+///
+/// With the feature `axum` it is an extractor, and so is `Option<LpUser>`; elsewhere it is found in
+/// the request's extensions.
+///
+/// # Examples
+///
+/// ```
+/// use http::Request;
+/// use tower_lp_auth::LpUser;
+///
+/// fn greeting<B>(request: &Request<B>) -> String {
+///     match request.extensions().get::<LpUser>() {
+///         Some(user) => format!("hello {}", user.id()),
+///         None => "hello stranger".to_owned(),
+///     }
+/// }
+/// # assert_eq!(greeting(&Request::new(())), "hello stranger");
+/// ```
+#[derive(Clone)]
+pub struct LpUser {
+    held: Held,
+    /// Absent in a handler's unit test.
+    keeper: Option<Arc<Keeper>>,
+}
+
+/// The user has no access token: they are known by something else than a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this user is not known by a session, so there is no access token to act with")]
+pub struct NoAccessToken(());
+
+/// The session could not be ended; see [`LpUser::end_session`].
+#[derive(Debug, thiserror::Error)]
+#[error("the session could not be ended: try again")]
+pub struct EndSessionError(());
+
+impl LpUser {
+    pub(crate) fn new(held: Held, keeper: Arc<Keeper>) -> Self {
+        Self { held, keeper: Some(keeper) }
+    }
+
+    #[cfg(feature = "test-kit")]
+    pub(crate) fn detached(held: Held) -> Self {
+        Self { held, keeper: None }
+    }
+
+    /// Whether the sessions of `keeper` vouch for this user.
+    pub(crate) fn is_of(&self, keeper: &Arc<Keeper>) -> bool {
+        self.keeper.as_ref().is_some_and(|own| Arc::ptr_eq(own, keeper))
+    }
+
+    fn session(&self) -> &Session {
+        &self.held.opened.session
+    }
+
+    /// The user's id at LivePerson: the `sub` of the id_token, in most accounts ten digits.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.session().identity.subject
+    }
+
+    /// The account the user signed in to.
+    #[must_use]
+    pub fn account_id(&self) -> &AccountId {
+        &self.session().account
+    }
+
+    /// Whether the user had the admin role at login (`is_admin`).
+    ///
+    /// As old as [`LpUser::authenticated_at`]: Sentinel returns no id_token at a refresh.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.session().identity.is_admin
+    }
+
+    /// Whether the user is an LPA (`is_lpa`): LivePerson's own staff, with no user record in the
+    /// account.
+    #[must_use]
+    pub fn is_lpa(&self) -> bool {
+        self.session().identity.is_lpa
+    }
+
+    /// When the user logged in.
+    #[must_use]
+    pub fn authenticated_at(&self) -> SystemTime {
+        self.session().times.authenticated_at.into()
+    }
+
+    /// The token with which to call Conversational Cloud as this user; it was live when the request
+    /// was admitted.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAccessToken`] for a user who is not known by a session.
+    pub fn access_token(&self) -> Result<&AccessToken, NoAccessToken> {
+        Ok(&self.session().tokens.access)
+    }
+
+    /// When the access token ends.
+    #[must_use]
+    pub fn access_token_expires_at(&self) -> SystemTime {
+        self.session().times.access_expires_at.into()
+    }
+
+    /// When the session ends if nothing more happens: the earlier of its idle and its absolute end;
+    /// without a refresh token the access token's end counts too.
+    #[must_use]
+    pub fn session_expires_at(&self) -> SystemTime {
+        self.held.opened.schedule.ends_at.into()
+    }
+
+    /// The scope of the access token, where Sentinel has named one (RFC 6749 §3.3).
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.session().tokens.scope.as_deref()
+    }
+
+    /// Ends this session, as a logout does: nothing of it is served any more by this process, the
+    /// response to this request deletes the cookie, and the refresh token is revoked in the
+    /// background if `revoke_on_logout` is switched on.
+    ///
+    /// Ending a session twice is no error. In sealed mode a copy of the cookie opens again in
+    /// another process, or after a restart, until the session's end.
+    ///
+    /// # Errors
+    ///
+    /// [`EndSessionError`] if a session store cannot be reached; a sealed session always ends.
+    #[expect(clippy::unused_async, reason = "a session store has to be asked")]
+    pub async fn end_session(&self) -> Result<(), EndSessionError> {
+        if let Some(keeper) = &self.keeper {
+            if let Some(newest) = keeper.end(&self.held, EndReason::Logout) {
+                keeper.revoke_if_chosen(&newest.session);
+            }
+            self.held.track.forget_cookie();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for LpUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LpUser")
+            .field("id", &self.id())
+            .field("account", &self.account_id().as_str())
+            .field("is_admin", &self.is_admin())
+            .field("is_lpa", &self.is_lpa())
+            .finish_non_exhaustive()
+    }
+}
