@@ -36,7 +36,12 @@ pub(crate) fn welcome(login: &str, mock: bool) -> String {
 }
 
 /// The start page of a signed-in user.
-pub(crate) fn signed_in(user: &LpUser, name: Option<&str>, fingerprint: &str, logout: &str) -> String {
+pub(crate) fn signed_in(
+    user: &LpUser,
+    name: Option<&str>,
+    fingerprint: &str,
+    logout: &str,
+) -> String {
     let id = escape(user.id());
     let heading = name.map_or_else(|| id.clone(), escape);
     let badge =

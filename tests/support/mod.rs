@@ -1,0 +1,20 @@
+//! What the tests share: an application behind the layer on a real socket, MockSentinel, and a
+//! browser that keeps cookies as RFC 6265bis says.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "each test file is a crate of its own and uses a part of it"
+)]
+
+mod app;
+mod browser;
+mod jar;
+
+pub use app::{App, AppBuilder};
+pub use browser::{Browser, FETCH, FORM, NAVIGATE, Page, read};
+pub use jar::Jar;
+
+/// The user that `Browser::sign_in` signs in as, unless told otherwise: MockSentinel's agent.
+pub const AGENT: &str = "3552833710";
