@@ -63,7 +63,7 @@ impl Keeper {
         let mut known = served.track.lock();
         let moved = known.highest.generation > session.pair.generation
             || known.spent.is_some_and(|spent| session.pair.generation <= spent);
-        if served.track.phase() == Phase::Ended || moved {
+        if served.track.phase() != Phase::Live || moved {
             return Departure::Moved;
         }
         if let Some(landing) = &known.flight {
