@@ -165,6 +165,12 @@ impl Flight {
             Verdict::Refused { rotation_lost: false } => self.end(EndReason::RefreshRefused),
             Verdict::Failed { pause, unknown, misconfigured } => {
                 self.keeper.telemetry.refresh_failed(unknown, misconfigured);
+                if misconfigured {
+                    tracing::error!(
+                        reason = "misconfigured",
+                        "sentinel refuses this application's credentials: check client id and secret"
+                    );
+                }
                 self.fail(pause, unknown);
             }
         }
