@@ -156,7 +156,8 @@ impl LoginDesk {
             .filter(|(found, _)| *found == name)
             .take(crate::session::MAX_CANDIDATES)
             .filter_map(|(_, value)| Pending::open(&self.sealer, &self.guard, name, value))
-            .find(|pending| pending.has_state(state))
+            // A login that began before the configured account was changed is not ours to finish.
+            .find(|pending| pending.account == self.account && pending.has_state(state))
     }
 
     /// No login of this browser waits for this callback: it came before, or is somebody else's.
