@@ -274,21 +274,16 @@ impl LoginDesk {
         let held = self.keeper.take_up(self.keeper.mint.opened(session), sent_at);
         if let Some(on_login) = &self.on_login {
             let user = LpUser::new(held.clone(), Arc::clone(&self.keeper));
-            match tokio::time::timeout(hook::PATIENCE, on_login(user)).await {
-                Ok(Ok(LoginDecision::Allow)) => {}
-                Ok(Ok(LoginDecision::Deny(page))) => {
+            match hook::ask(on_login, user).await {
+                Ok(LoginDecision::Allow) => {}
+                Ok(LoginDecision::Deny(page)) => {
                     tracing::info!(reason = "login_denied", "login denied by the application");
                     self.keeper.discard(&held);
                     return Ok(Arrival::Denied(page));
                 }
-                Ok(Err(error)) => {
-                    let error = &error as &dyn std::error::Error;
+                Err(undecided) => {
+                    let error = &undecided as &dyn std::error::Error;
                     tracing::error!(error, "login failed in the application's hook");
-                    self.keeper.discard(&held);
-                    return Err(failed_for_now(RejectionReason::HookFailed));
-                }
-                Err(_) => {
-                    tracing::error!("login failed: the application's hook took too long");
                     self.keeper.discard(&held);
                     return Err(failed_for_now(RejectionReason::HookFailed));
                 }
