@@ -2,15 +2,15 @@
 
 mod support;
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, time::Duration};
 
 use http::Method;
 use serde_json::{Value, json};
 use support::{AGENT, App, Browser, FETCH, Logs, NAVIGATE, Page, eventually, read};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::Instant,
+};
 use tower_lp_auth::{
     Audience, Builder, Rejection, RejectionReason, SessionKey,
     test_kit::{Call, Endpoint, Fault, ManualClock},
@@ -68,7 +68,7 @@ async fn assert_way_forward_signs_in(browser: &mut Browser, app: &App, page: &Pa
 async fn a_successful_callback_sets_one_session_and_leaks_nothing() {
     let app = App::start().await;
     let mut browser = Browser::new(&app);
-    let callback = browser.to_callback(&app, "/me").await;
+    let callback = browser.reach_callback(&app, "/me").await;
     let page = browser.navigate(&callback).await;
     assert_eq!(page.status, 303, "{page:?}");
     assert_eq!(page.location().as_deref(), Some("/me"));
@@ -89,7 +89,7 @@ async fn a_successful_callback_sets_one_session_and_leaks_nothing() {
 async fn a_callback_with_anything_wrong_is_refused_before_anybody_is_asked() {
     let app = App::start().await;
     let mut started = Browser::new(&app);
-    let good = started.to_callback(&app, "/me").await;
+    let good = started.reach_callback(&app, "/me").await;
     let (code, state) = (parameter(&good, "code"), parameter(&good, "state"));
     let other = "A".repeat(43);
     let long = "c".repeat(60 * 1024);
@@ -140,10 +140,10 @@ async fn a_callback_with_anything_wrong_is_refused_before_anybody_is_asked() {
 async fn a_callback_of_another_browser_signs_nobody_in() {
     let app = App::start().await;
     let mut attacker = Browser::new(&app);
-    let callback = attacker.to_callback(&app, "/me").await;
+    let callback = attacker.reach_callback(&app, "/me").await;
     let signed_in = Browser::signed_in(&app).await;
     let mut busy = Browser::new(&app);
-    busy.to_callback(&app, "/token").await;
+    busy.reach_callback(&app, "/token").await;
     for (case, mut victim) in
         [("nobody", Browser::new(&app)), ("signed in", signed_in), ("logging in", busy)]
     {
@@ -172,7 +172,7 @@ async fn an_error_from_sentinel_ends_the_login_and_shows_none_of_its_text() {
         ("", 400, false),
     ] {
         let mut browser = Browser::new(&app);
-        let callback = browser.to_callback(&app, "/me?a=1").await;
+        let callback = browser.reach_callback(&app, "/me?a=1").await;
         let state = parameter(&callback, "state");
         let query = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("error", error)
@@ -221,7 +221,7 @@ async fn a_user_who_declines_ends_on_a_page_and_may_try_again() {
 async fn a_callback_that_is_repeated_presents_no_code_again() {
     let app = App::start().await;
     let mut browser = Browser::new(&app);
-    let callback = browser.to_callback(&app, "/me").await;
+    let callback = browser.reach_callback(&app, "/me").await;
     let before = browser.clone();
     browser.navigate(&callback).await;
     let with_session = browser.navigate(&callback).await;
@@ -250,7 +250,7 @@ async fn a_callback_that_is_repeated_presents_no_code_again() {
 async fn a_callback_repeated_after_a_restart_still_signs_in_nobody_twice() {
     let app = App::start().await;
     let mut browser = Browser::new(&app);
-    let callback = browser.to_callback(&app, "/me").await;
+    let callback = browser.reach_callback(&app, "/me").await;
     let before = browser.clone();
     browser.navigate(&callback).await;
     let restarted = second_instance(&app, |layer| layer).await;
@@ -278,7 +278,7 @@ async fn twenty_callbacks_at_once_present_the_code_once_and_make_one_session() {
     let app = App::start().await;
     app.sentinel.inject(Endpoint::Token, Fault::Delay(Duration::from_millis(300)));
     let mut browser = Browser::new(&app);
-    let callback = browser.to_callback(&app, "/me").await;
+    let callback = browser.reach_callback(&app, "/me").await;
     let tasks: Vec<_> = (0..20).map(|_| open_in_background(&browser, &callback)).collect();
     let mut sessions = Vec::new();
     for task in tasks {
@@ -305,7 +305,7 @@ async fn a_reload_during_a_slow_exchange_gets_the_session() {
         let exchanges = app.sentinel.counts().exchanges;
         app.sentinel.inject(Endpoint::Token, Fault::Late(Duration::from_millis(400)));
         let mut browser = Browser::new(&app);
-        let callback = browser.to_callback(&app, "/me").await;
+        let callback = browser.reach_callback(&app, "/me").await;
         let first = open_in_background(&browser, &callback);
         eventually("the code is presented", || app.sentinel.counts().exchanges > exchanges).await;
         if hang_up {
@@ -331,7 +331,7 @@ async fn an_outcome_that_nobody_waited_for_goes_to_the_callback_that_comes_later
     let app = App::start().await;
     app.sentinel.inject(Endpoint::Token, Fault::Delay(Duration::from_millis(100)));
     let mut browser = Browser::new(&app);
-    let callback = browser.to_callback(&app, "/me").await;
+    let callback = browser.reach_callback(&app, "/me").await;
     let first = open_in_background(&browser, &callback);
     eventually("the code is presented", || app.sentinel.counts().exchanges == 1).await;
     first.abort();
@@ -348,7 +348,7 @@ async fn a_login_older_than_ten_minutes_is_over_whatever_the_browser_keeps() {
     let app = App::start().await;
     for (age, over) in [(600, false), (601, true), (100_000, true)] {
         let mut browser = Browser::new(&app);
-        let callback = browser.to_callback(&app, "/me").await;
+        let callback = browser.reach_callback(&app, "/me").await;
         let before = app.sentinel.counts().exchanges;
         app.advance(age);
         let page = browser.navigate(&callback).await;
@@ -372,7 +372,7 @@ async fn a_login_of_another_application_or_account_is_unknown() {
     for (case, other, renamed) in [("origin", &elsewhere, true), ("account", &other_account, false)]
     {
         let mut browser = Browser::new(&app);
-        let callback = browser.to_callback(&app, "/me").await;
+        let callback = browser.reach_callback(&app, "/me").await;
         let before = app.sentinel.counts();
         let mut victim = Browser::new(other);
         let (name, value) = browser.jar.logins()[0];
@@ -398,7 +398,7 @@ async fn a_login_cookie_is_no_session_and_a_session_is_no_login_cookie() {
     let mut browser = Browser::signed_in(&app).await;
     let (session_name, session) = browser.jar.session().expect("a session");
     let (session_name, session) = (session_name.to_owned(), session.to_owned());
-    let callback = browser.to_callback(&app, "/login").await;
+    let callback = browser.reach_callback(&app, "/login").await;
     let (login_name, login) = browser.jar.logins()[0];
     let (login_name, login) = (login_name.to_owned(), login.to_owned());
     let before = app.sentinel.counts().exchanges;
@@ -491,7 +491,7 @@ async fn an_answer_of_the_token_endpoint_that_lacks_anything_is_refused() {
 /// starts another.
 async fn assert_login_refused(app: &App, case: &str, status: u16) {
     let mut browser = Browser::new(app);
-    let callback = browser.to_callback(app, "/me").await;
+    let callback = browser.reach_callback(app, "/me").await;
     let before = app.sentinel.counts().exchanges;
     let page = browser.navigate(&callback).await;
     assert_eq!(page.status.as_u16(), status, "{case}: {page:?}");
@@ -520,7 +520,7 @@ async fn a_token_type_is_bearer_in_any_case() {
 async fn members_that_nobody_knows_are_ignored() {
     let app = App::start().await;
     let mut browser = Browser::new(&app);
-    let callback = browser.to_callback(&app, "/me").await;
+    let callback = browser.reach_callback(&app, "/me").await;
     let form = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("grant_type", "authorization_code")
         .append_pair("code", &parameter(&callback, "code"))
@@ -607,7 +607,7 @@ async fn an_exchange_that_was_not_sent_keeps_the_login_for_a_reload() {
     let sentinel = format!("http://{}", gate.1);
     let cut_off = second_instance(&app, move |layer| layer.sentinel_url(sentinel)).await;
     let mut browser = Browser::new(&app);
-    let callback = browser.to_callback(&app, "/me").await;
+    let callback = browser.reach_callback(&app, "/me").await;
     let mut browser = moved(&browser, &cut_off);
     for _ in 0..2 {
         let page = browser.navigate(&path_of(&callback)).await;
@@ -627,7 +627,7 @@ async fn an_exchange_that_was_not_sent_keeps_the_login_for_a_reload() {
 async fn a_429_at_the_exchange_keeps_the_login_and_says_when_to_come_back() {
     let app = App::start().await;
     let mut browser = Browser::new(&app);
-    let callback = browser.to_callback(&app, "/me?a=1&b=2").await;
+    let callback = browser.reach_callback(&app, "/me?a=1&b=2").await;
     app.sentinel.inject(Endpoint::Token, Fault::throttled(7));
     for (passed, left) in [(0, "7"), (3, "4")] {
         app.advance(passed);
@@ -652,7 +652,7 @@ async fn the_33rd_exchange_at_once_is_asked_to_reload_and_then_succeeds() {
     let mut logins = Vec::new();
     for _ in 0..33 {
         let mut browser = Browser::new(&app);
-        let callback = browser.to_callback(&app, "/me").await;
+        let callback = browser.reach_callback(&app, "/me").await;
         logins.push((browser, callback));
     }
     let (mut late, late_callback) = logins.pop().expect("33 logins");
@@ -711,7 +711,7 @@ async fn a_clock_that_is_wrong_by_a_quarter_of_an_hour_is_named_and_loops_nothin
         }
         let app = App::builder().layer(move |layer| layer.clock(wrong)).start().await;
         let mut browser = Browser::new(&app);
-        let callback = browser.to_callback(&app, "/me").await;
+        let callback = browser.reach_callback(&app, "/me").await;
         let (logs, _guard) = Logs::capture();
         let page = browser.navigate(&callback).await;
         page.assert_closed_page(502);
@@ -745,7 +745,7 @@ async fn a_clock_that_is_wrong_by_a_minute_is_forgiven() {
 async fn only_a_real_get_consumes_a_callback() {
     let app = App::start().await;
     let mut browser = Browser::new(&app);
-    let callback = browser.to_callback(&app, "/me").await;
+    let callback = browser.reach_callback(&app, "/me").await;
     for method in [Method::HEAD, Method::POST, Method::PUT, Method::OPTIONS, Method::DELETE] {
         let page = browser.send(method.clone(), &callback, &NAVIGATE, None).await;
         assert_eq!(page.status, 405, "{method}: {page:?}");
@@ -771,7 +771,7 @@ async fn a_login_ends_the_session_that_the_browser_brought() {
     let app = App::start().await;
     let mut browser = Browser::signed_in(&app).await;
     let planted = browser.clone();
-    let callback = browser.to_callback_as(&app, "/login", ADMIN).await;
+    let callback = browser.reach_callback_as(&app, "/login", ADMIN).await;
     assert_eq!(planted.clone().fetch("/me").await.status, 200, "until the new session exists");
     browser.navigate(&callback).await;
     assert_eq!(browser.fetch("/me").await.json()["user_id"], ADMIN);
@@ -786,7 +786,7 @@ async fn a_login_that_fails_leaves_the_session_before() {
     let mut browser = Browser::signed_in(&app).await;
     let session = browser.jar.session().map(|(_, value)| value.to_owned());
     app.sentinel.inject(Endpoint::Token, Fault::status(500));
-    let callback = browser.to_callback_as(&app, "/login", ADMIN).await;
+    let callback = browser.reach_callback_as(&app, "/login", ADMIN).await;
     let page = browser.navigate(&callback).await;
     page.assert_closed_page(503);
     assert_eq!(browser.jar.session().map(|(_, value)| value.to_owned()), session);
@@ -814,7 +814,7 @@ async fn claims_of_any_size_or_shape_split_no_header_and_end_in_a_session_or_a_p
         let case = format!("{name} = {value:.40}");
         app.sentinel.set_id_claim(name, value);
         let mut browser = Browser::new(&app);
-        let callback = browser.to_callback(&app, "/me").await;
+        let callback = browser.reach_callback(&app, "/me").await;
         let page = browser.navigate(&callback).await;
         assert_eq!(page.status.as_u16(), status, "{case}: {page:?}");
         assert!(page.deletes_login(), "{case}: {page:?}");
@@ -842,7 +842,7 @@ async fn a_login_cookie_with_any_bit_changed_is_unknown() {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let app = App::start().await;
     let mut browser = Browser::new(&app);
-    let callback = browser.to_callback(&app, "/me").await;
+    let callback = browser.reach_callback(&app, "/me").await;
     let (name, value) = browser.jar.logins()[0];
     let (name, value) = (name.to_owned(), value.to_owned());
     let mut tampered = Browser::new(&app);
@@ -872,7 +872,7 @@ async fn of_several_login_cookies_with_one_name_the_one_that_opens_counts() {
         [(Some(0), 2, true), (Some(1), 2, true), (Some(3), 4, true), (None, 2, false)]
     {
         let mut browser = Browser::new(&app);
-        let callback = browser.to_callback(&app, "/me").await;
+        let callback = browser.reach_callback(&app, "/me").await;
         let (name, value) = browser.jar.logins()[0];
         let cookies: Vec<_> = (0..copies)
             .map(|at| if good_at == Some(at) { value.to_owned() } else { value.to_lowercase() })
@@ -896,7 +896,7 @@ async fn a_login_that_fails_leaves_the_other_tabs_theirs() {
     let mut browser = Browser::new(&app);
     let mut callbacks = Vec::new();
     for tab in 0..3 {
-        callbacks.push(browser.to_callback(&app, &format!("/me?tab={tab}")).await);
+        callbacks.push(browser.reach_callback(&app, &format!("/me?tab={tab}")).await);
     }
     app.sentinel.inject(Endpoint::Token, Fault::status(500));
     browser.navigate(&callbacks[1]).await.assert_closed_page(503);
@@ -912,7 +912,7 @@ async fn a_login_that_fails_leaves_the_other_tabs_theirs() {
 async fn a_login_goes_on_at_another_instance_and_under_a_rotated_key() {
     let app = App::start().await;
     let mut browser = Browser::new(&app);
-    let callback = browser.to_callback(&app, "/me?a=1").await;
+    let callback = browser.reach_callback(&app, "/me?a=1").await;
     let other = second_instance(&app, |layer| layer).await;
     let mut there = moved(&browser, &other);
     let page = there.navigate(&path_of(&callback)).await;
@@ -920,7 +920,7 @@ async fn a_login_goes_on_at_another_instance_and_under_a_rotated_key() {
     assert_eq!(there.fetch("/me").await.status, 200);
     assert_eq!(moved(&there, &app).fetch("/me").await.status, 200);
 
-    let callback = browser.to_callback(&app, "/me?a=2").await;
+    let callback = browser.reach_callback(&app, "/me?a=2").await;
     for (keeps_old_key, status) in [(false, 400), (true, 303)] {
         let (old, sentinel, clock) = (app.key.clone(), app.sentinel.clone(), app.clock.clone());
         let redirect_uri = app.url("/callback");
@@ -955,7 +955,7 @@ async fn pages_of_the_callback_are_html_whatever_accept_says() {
         ("nothing", &[]),
     ] {
         let mut browser = Browser::new(&app);
-        let callback = browser.to_callback(&app, "/me").await;
+        let callback = browser.reach_callback(&app, "/me").await;
         let state = parameter(&callback, "state");
         for (query, status) in [
             (String::new(), 400),
@@ -990,7 +990,7 @@ async fn pages_can_be_replaced_and_stay_uncached() {
     };
     let app = App::builder().layer(move |layer| layer.responses_fn(respond)).start().await;
     let mut browser = Browser::new(&app);
-    let callback = browser.to_callback(&app, "/me").await;
+    let callback = browser.reach_callback(&app, "/me").await;
     let denied = format!("/callback?error=access_denied&state={}", parameter(&callback, "state"));
     app.sentinel.inject(Endpoint::Token, Fault::throttled(3));
     let again = path_of(&callback);

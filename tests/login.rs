@@ -256,7 +256,7 @@ async fn eight_tabs_log_in_in_any_order_and_each_ends_where_it_began() {
     let mut browser = Browser::new(&app);
     let mut callbacks = Vec::new();
     for tab in 0..8 {
-        callbacks.push(browser.to_callback(&app, &format!("/me?tab={tab}")).await);
+        callbacks.push(browser.reach_callback(&app, &format!("/me?tab={tab}")).await);
     }
     assert_eq!(browser.jar.logins().len(), 8);
     for (tab, callback) in callbacks.iter().enumerate().rev() {
@@ -277,7 +277,7 @@ async fn pending_logins_are_capped_in_number_and_bytes_and_the_oldest_gives_way(
         let (mut callbacks, mut names) = (Vec::new(), Vec::<String>::new());
         for _ in 0..20 {
             app.advance(1);
-            callbacks.push(browser.to_callback(&app, &path).await);
+            callbacks.push(browser.reach_callback(&app, &path).await);
             let now: Vec<String> =
                 browser.jar.logins().iter().map(|(name, _)| (*name).to_owned()).collect();
             let new = now.iter().find(|name| !names.contains(name)).expect("a new login").clone();

@@ -17,12 +17,12 @@ use super::{AGENT, App, Browser, Page};
 
 impl Browser {
     /// Starts a login at `path` and signs in at Sentinel; returns the callback's URL, unopened.
-    pub async fn to_callback(&mut self, app: &App, path: &str) -> String {
-        self.to_callback_as(app, path, AGENT).await
+    pub async fn reach_callback(&mut self, app: &App, path: &str) -> String {
+        self.reach_callback_as(app, path, AGENT).await
     }
 
     /// The same as a user of your choice.
-    pub async fn to_callback_as(&mut self, app: &App, path: &str, user: &str) -> String {
+    pub async fn reach_callback_as(&mut self, app: &App, path: &str, user: &str) -> String {
         let start = self.navigate(path).await;
         start.assert_login();
         self.through_sentinel(app, &start, user).await
