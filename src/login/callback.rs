@@ -31,12 +31,12 @@ const MAX_QUERY: usize = 8 * 1024;
 const RETRY_AFTER: u64 = 5;
 
 /// The parameters of a callback, each at most once.
-struct Parameters {
-    state: State,
-    outcome: Outcome,
+pub(super) struct Parameters {
+    pub(super) state: State,
+    pub(super) outcome: Outcome,
 }
 
-enum Outcome {
+pub(super) enum Outcome {
     Code(AuthorizationCode),
     /// `error`, by class: its text is never shown.
     Denied,
@@ -385,7 +385,7 @@ fn exchange_failed(error: &TokenError) -> Arrival {
 
 impl Parameters {
     /// `None` if anything is missing, repeated, too long or not what we or Sentinel write.
-    fn parse(query: &str) -> Option<Self> {
+    pub(super) fn parse(query: &str) -> Option<Self> {
         if query.len() > MAX_QUERY {
             return None;
         }
