@@ -17,6 +17,9 @@ mod user; // the handler's side // set up
 #[cfg_attr(docsrs, doc(cfg(feature = "test-kit")))]
 pub mod test_kit;
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+
 mod account;
 mod clock;
 mod error;

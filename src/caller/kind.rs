@@ -136,7 +136,7 @@ fn is_zero_weight(parameter: &str) -> bool {
             .is_some_and(|rest| rest.bytes().all(|b| b == b'0' || b == b'.'))
 }
 
-fn grpc_flavor(headers: &HeaderMap) -> Option<GrpcFlavor> {
+pub(super) fn grpc_flavor(headers: &HeaderMap) -> Option<GrpcFlavor> {
     let value = headers.get(CONTENT_TYPE)?.as_bytes();
     let rest = strip_prefix_ignore_case(value, b"application/grpc")?;
     if ends(rest) {

@@ -6,6 +6,8 @@
 mod access;
 mod credential;
 mod csrf;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod kind;
 mod presence;
 mod require;

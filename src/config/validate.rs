@@ -153,9 +153,11 @@ impl Builder {
             }
             let mut probe = PathRules::default();
             probe.add_exact(path, Access::Public);
-            if probe.access(&http::Method::GET, path) != Access::Public {
+            let is_plain = probe.access(&http::Method::GET, path) == Access::Public;
+            if !is_plain || path.contains(['?', '#']) {
                 let problem = format!(
-                    "{path:?} would never match: write it without `%`, `\\`, `;`, `//` and dot segments"
+                    "{path:?} would never match: write it without `%`, `\\`, `;`, `?`, `#`, `//` and \
+                     dot segments"
                 );
                 return Err(ConfigError::invalid(setting, problem));
             }

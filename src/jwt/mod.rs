@@ -28,5 +28,7 @@ pub(crate) use rules::{IdTokenRules, TokenSource};
 pub use rules::{IdTokenSignature, InvalidIdTokenSignature};
 pub(crate) use verifier::IdTokenVerifier;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;

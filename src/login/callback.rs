@@ -31,12 +31,12 @@ const MAX_QUERY: usize = 8 * 1024;
 const RETRY_AFTER: u64 = 5;
 
 /// The parameters of a callback, each at most once.
-struct Parameters {
-    state: State,
-    outcome: Outcome,
+pub(super) struct Parameters {
+    pub(super) state: State,
+    pub(super) outcome: Outcome,
 }
 
-enum Outcome {
+pub(super) enum Outcome {
     Code(AuthorizationCode),
     /// `error`, by class: its text is never shown.
     Denied,
@@ -379,7 +379,7 @@ fn exchange_failed(error: &TokenError) -> Arrival {
 impl Parameters {
     /// `None` if there is not one `state` of ours, or the query is too long. Anything else that is
     /// repeated or malformed ends the login that the state names.
-    fn parse(query: &str) -> Option<Self> {
+    pub(super) fn parse(query: &str) -> Option<Self> {
         if query.len() > MAX_QUERY {
             return None;
         }

@@ -13,6 +13,9 @@ mod pkce;
 mod return_path;
 mod start;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;

@@ -5,6 +5,8 @@
 //! nonces of 12 bytes may repeat at internet scale without giving anything away but equality.
 
 mod envelope;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod key_ring;
 
 use aws_lc_rs::aead::{Aad, Nonce};

@@ -219,7 +219,7 @@ fn interrupted() -> FetchError {
 ///
 /// `service` and `account` must be the expected ones where they are present: an answer that was
 /// meant for somebody else sends nobody's secret anywhere.
-fn read_answer(
+pub(super) fn read_answer(
     body: &[u8],
     account: &AccountId,
     api: &ServerOrigin,

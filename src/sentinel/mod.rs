@@ -13,6 +13,8 @@ mod http_client;
 mod throttle;
 mod token;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod test_support;
 

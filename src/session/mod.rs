@@ -6,6 +6,8 @@
 
 mod cache;
 mod cookie;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod id;
 mod ledger;
 mod mint;

@@ -96,12 +96,21 @@ async fn names_of_loopback_reach_this_machine_without_dns() {
     }
 }
 
-/// Runs a test of this file in a process with other environment variables.
+/// Set in the process that a test has started to run itself once more.
+const APART: &str = "TOWER_LP_AUTH_TEST_APART";
+
+fn is_apart() -> bool {
+    env::var_os(APART).is_some()
+}
+
+/// Runs the calling test once more, in a process with other environment variables; there
+/// [`is_apart`] is true.
 fn run_apart(test: &str, variables: &[(&str, &str)]) {
     let output = Command::new(env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture"])
+        .args(["--exact", "--nocapture"])
         .arg(format!("sentinel::http_client::tests::{test}"))
         .envs(variables.iter().copied())
+        .env(APART, "1")
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
@@ -109,15 +118,13 @@ fn run_apart(test: &str, variables: &[(&str, &str)]) {
     assert!(told.contains("1 passed"), "{told}");
 }
 
-#[test]
-fn missing_ca_certificates_stop_https_alone() {
-    let nowhere = [("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")];
-    run_apart("apart_without_ca_certificates", &nowhere);
-}
-
 #[tokio::test]
-#[ignore = "run by another test, in a process without CA certificates"]
-async fn apart_without_ca_certificates() {
+async fn missing_ca_certificates_stop_https_alone() {
+    if !is_apart() {
+        let nowhere = [("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")];
+        run_apart("missing_ca_certificates_stop_https_alone", &nowhere);
+        return;
+    }
     let server = TestServer::start(|_, _| answer(200, "{}")).await;
     let client = HttpClient::new(HttpSettings::default(), Arc::new(SystemClock)).unwrap();
     let origin = server.origin();
@@ -144,6 +151,10 @@ async fn apart_without_ca_certificates() {
 
 #[tokio::test]
 async fn proxy_variables_serve_other_machines_and_never_loopback() {
+    if is_apart() {
+        call_behind_a_proxy().await;
+        return;
+    }
     let proxy = TestServer::start(|_, _| answer(502, "")).await;
     let url = format!("http://127.0.0.1:{}", proxy.port);
     let names = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"];
@@ -151,7 +162,7 @@ async fn proxy_variables_serve_other_machines_and_never_loopback() {
     let apart = task::spawn_blocking(move || {
         let mut variables: Vec<_> = variables.iter().map(|(n, v)| (*n, &**v)).collect();
         variables.extend([("NO_PROXY", ""), ("no_proxy", "")]);
-        run_apart("apart_behind_a_proxy", &variables);
+        run_apart("proxy_variables_serve_other_machines_and_never_loopback", &variables);
     });
     apart.await.unwrap();
     let requests = proxy.requests();
@@ -159,9 +170,8 @@ async fn proxy_variables_serve_other_machines_and_never_loopback() {
     assert!(requests[0].starts_with("CONNECT sentinel.example:443 HTTP/1.1\r\n"));
 }
 
-#[tokio::test]
-#[ignore = "run by another test, in a process with proxy variables"]
-async fn apart_behind_a_proxy() {
+/// What the test does in the process with proxy variables.
+async fn call_behind_a_proxy() {
     let server = TestServer::start(|_, _| answer(200, "{}")).await;
     let own = HttpSettings {
         ca_certificates_pem: vec![CERTIFICATE.as_bytes().to_vec()],
