@@ -12,11 +12,13 @@ mod app;
 mod browser;
 mod jar;
 mod quickstart;
+mod webdriver;
 
 pub use app::{App, AppBuilder};
 pub use browser::{Browser, FETCH, FORM, NAVIGATE, Page, read};
 pub use jar::Jar;
 pub use quickstart::{Quickstart, free_port};
+pub use webdriver::Chromium;
 
 /// The user that `Browser::sign_in` signs in as, unless told otherwise: MockSentinel's agent.
 pub const AGENT: &str = "3552833710";
