@@ -1,5 +1,7 @@
 //! What a real browser makes of it (L07). `./scripts/test.sh` installs Chromium where it is missing.
 
+#![expect(clippy::unwrap_used, reason = "what tests share fails as they do")]
+
 mod support;
 
 use std::{

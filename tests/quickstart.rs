@@ -1,5 +1,7 @@
 //! The quickstart as its readers meet it: a process, an environment, a browser.
 
+#![expect(clippy::unwrap_used, reason = "what tests share fails as they do")]
+
 mod support;
 
 use std::{
