@@ -36,6 +36,14 @@ impl AccountId {
     }
 }
 
+#[cfg(feature = "test-kit")]
+impl AccountId {
+    /// The account of users that belong to no layer.
+    pub(crate) fn example() -> Self {
+        Self("12345678".into())
+    }
+}
+
 impl FromStr for AccountId {
     type Err = InvalidAccountId;
 

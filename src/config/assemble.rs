@@ -22,7 +22,20 @@ use crate::{
     telemetry::Telemetry,
 };
 
-pub(super) fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
+impl Builder {
+    /// Checks the settings and makes the layer. Does no I/O.
+    ///
+    /// Handles of metrics are made here, so install a recorder before.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the setting and the remedy.
+    pub fn build(self) -> Result<LpAuthLayer, ConfigError> {
+        assemble(self)
+    }
+}
+
+fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
     let account = builder.checked_account()?;
     let (client_id, client_secret) = builder.checked_client()?;
     let site = builder.checked_site()?;

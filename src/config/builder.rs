@@ -5,13 +5,11 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::Response;
 
-use super::{assemble::assemble, error::ConfigError};
 use crate::{
     caller::{Access, AccessPolicy, PathRules},
     clock::{Clock, SystemClock},
     jwt::IdTokenSignature,
     login::{LoginDecision, LoginHookError, OnLogin},
-    middleware::LpAuthLayer,
     refresh::{OnSessionEnd, SessionEnd},
     respond::{ByClosure, DefaultResponses, Rejection, ResponseForRejection},
     secret::{ClientSecret, SessionKey},
@@ -19,7 +17,7 @@ use crate::{
     user::LpUser,
 };
 
-/// The settings of an [`LpAuthLayer`]; [`Builder::build`] checks the whole.
+/// The settings of an [`LpAuthLayer`](crate::LpAuthLayer); [`Builder::build`] checks the whole.
 ///
 /// Needed are the account, client id and secret, redirect URI and a session key. Paths are those
 /// that the layer sees: [`Builder::external_prefix`] is added where the browser's are meant.
@@ -137,17 +135,6 @@ impl Builder {
             on_session_end: None,
             clock: Arc::new(SystemClock::default()),
         }
-    }
-
-    /// Checks the settings and makes the layer. Does no I/O.
-    ///
-    /// Handles of metrics are made here, so install a recorder before.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] names the setting and the remedy.
-    pub fn build(self) -> Result<LpAuthLayer, ConfigError> {
-        assemble(self)
     }
 
     /// The LivePerson account (site) that users sign in to.

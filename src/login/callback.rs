@@ -20,7 +20,7 @@ use crate::{
     respond::RejectionReason,
     secret::AuthorizationCode,
     sentinel::{TokenError, TokenSet},
-    session::{Held, Identity, Pair, Session, SessionId, Tokens},
+    session::{Held, Identity, MAX_CANDIDATES, Pair, Session, SessionId, Tokens},
     user::LpUser,
 };
 
@@ -77,7 +77,7 @@ impl LoginDesk {
             return Refusal::new(RejectionReason::Prefetch).into();
         }
         let reply = match Parameters::parse(query) {
-            Some(parameters) => self.admit(headers, query, parameters).await,
+            Some(parameters) => self.admit(headers, parameters).await,
             None => Refusal::new(RejectionReason::InvalidCallback).into(),
         };
         if let Reply::Reject(refusal) = &reply {
@@ -86,12 +86,7 @@ impl LoginDesk {
         reply
     }
 
-    async fn admit(
-        self: &Arc<Self>,
-        headers: &HeaderMap,
-        query: &str,
-        parameters: Parameters,
-    ) -> Reply {
+    async fn admit(self: &Arc<Self>, headers: &HeaderMap, parameters: Parameters) -> Reply {
         let hash = parameters.state.hash();
         let name = self.keeper.mint.names().login(&hash.to_text());
         let Some(pending) = self.pending(headers, &name, &parameters.state) else {
@@ -115,7 +110,6 @@ impl LoginDesk {
                 return Refusal { retry_after: Some(RETRY_AFTER), ..refusal }.into();
             }
         };
-        let again = || Some(self.site.external(&format!("{}?{query}", self.site.callback_path)));
         let ticket = match self.exchanges.enter(hash, self.keeper.clock.monotonic()) {
             Entrance::First(ticket, running) => {
                 let (desk, pending) = (Arc::clone(self), pending.clone());
@@ -126,7 +120,7 @@ impl LoginDesk {
             Entrance::Spent => return self.without_pending(headers, hash),
             Entrance::Busy => {
                 let refusal = Refusal::new(RejectionReason::LoginBusy);
-                return Refusal { retry_after: Some(1), again: again(), ..refusal }.into();
+                return Refusal { retry_after: Some(1), again: true, ..refusal }.into();
             }
         };
         let Some(arrival) = ticket.outcome().await else {
@@ -140,7 +134,7 @@ impl LoginDesk {
             }
             Arrival::Denied(None) => refusal(RejectionReason::LoginDenied).into(),
             Arrival::Failed { reason, retry_after, unspent: true } => {
-                Refusal { retry_after, again: again(), ..Refusal::new(reason) }.into()
+                Refusal { retry_after, again: true, ..Refusal::new(reason) }.into()
             }
             Arrival::Failed { reason, retry_after, unspent: false } => {
                 Refusal { retry_after, ..refusal(reason) }.into()
@@ -151,10 +145,13 @@ impl LoginDesk {
     /// The login that this browser started with this state.
     fn pending(&self, headers: &HeaderMap, name: &str, state: &State) -> Option<Pending> {
         let names = self.keeper.mint.names();
-        names
-            .login_cookies(headers)
-            .filter(|(found, _)| *found == name)
-            .take(crate::session::MAX_CANDIDATES)
+        let candidates: Vec<_> =
+            names.login_cookies(headers).filter(|(found, _)| *found == name).collect();
+        if candidates.len() > MAX_CANDIDATES {
+            return None;
+        }
+        candidates
+            .into_iter()
             .filter_map(|(_, value)| Pending::open(&self.sealer, &self.guard, name, value))
             .find(|pending| pending.has_state(state))
     }

@@ -45,7 +45,7 @@ impl LoginDesk {
         if let Some(done) = revocation {
             self.keeper.await_revocation(done).await;
         }
-        let location = match self.guard.from_query(query) {
+        let location = match self.guard.query_target(query) {
             Some(path) => path.as_str().to_owned(),
             None => match &self.site.after_logout {
                 Some(path) => path.to_string(),
@@ -67,7 +67,7 @@ impl LoginDesk {
         let response = if query == SIGNED_OUT && !live {
             respond::signed_out(&self.site.login_link(None))
         } else {
-            let return_path = self.guard.from_query(query);
+            let return_path = self.guard.query_target(query);
             let action = self.site.logout_link(return_path.as_ref().map(|path| path.as_str()));
             respond::confirm_logout(&action, &self.site.landing)
         };

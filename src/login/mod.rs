@@ -61,8 +61,8 @@ pub(crate) struct Refusal {
     pub(crate) return_to: Option<String>,
     /// Seconds until another try may fare better.
     pub(crate) retry_after: Option<u64>,
-    /// External path and query of another try of the same.
-    pub(crate) again: Option<String>,
+    /// The same request may fare better: the way forward is to reload.
+    pub(crate) again: bool,
     /// The methods that a 405 allows.
     pub(crate) allow: Option<&'static str>,
 }
@@ -74,7 +74,7 @@ impl Refusal {
             set_cookies: Vec::new(),
             return_to: None,
             retry_after: None,
-            again: None,
+            again: false,
             allow: None,
         }
     }

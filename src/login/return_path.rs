@@ -59,7 +59,7 @@ impl ReturnGuard {
     }
 
     /// The one `return_to` of a query, if it is acceptable; several are none.
-    pub(crate) fn from_query(&self, query: &str) -> Option<ReturnPath> {
+    pub(crate) fn query_target(&self, query: &str) -> Option<ReturnPath> {
         let mut values = url::form_urlencoded::parse(query.as_bytes())
             .filter(|(name, _)| name == "return_to")
             .map(|(_, value)| value);
@@ -70,7 +70,7 @@ impl ReturnGuard {
     }
 
     /// The path and query that a layer has seen, as the browser's.
-    pub(crate) fn from_request(&self, uri: &http::Uri) -> Option<ReturnPath> {
+    pub(crate) fn request_target(&self, uri: &http::Uri) -> Option<ReturnPath> {
         let path = uri.path_and_query()?.as_str();
         self.check(&self.site.external(path))
     }

@@ -35,7 +35,7 @@ impl LoginDesk {
         if !RequestKind::may_start_login(headers) {
             return Refusal::new(RejectionReason::NotSignedIn).into();
         }
-        let return_path = self.guard.from_query(query);
+        let return_path = self.guard.query_target(query);
         self.start(headers, return_path, method == http::Method::GET, false).await
     }
 

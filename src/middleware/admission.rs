@@ -195,16 +195,12 @@ impl Shared {
         retry_after: Option<u64>,
     ) -> Answer {
         let kind = RequestKind::of(request.method(), request.headers());
-        self.refuse(reason, kind, request.method(), request.uri(), retry_after)
+        self.refuse(reason, kind, request.uri(), retry_after)
     }
 
     /// Takes our cookies out of a request, and notes where a refusal from further in leads.
     fn strip<B>(&self, request: &mut Request<B>, dead_session: bool) -> Origin {
         let had_logins = self.keeper.mint.names().strip(request.headers_mut());
-        Origin {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            had_cookies: had_logins || dead_session,
-        }
+        Origin { uri: request.uri().clone(), had_cookies: had_logins || dead_session }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, HeaderValue, Method, Response, Uri,
+    HeaderMap, HeaderValue, Response, Uri,
     header::{CACHE_CONTROL, SET_COOKIE, VARY},
 };
 
@@ -35,7 +35,6 @@ pub(crate) struct Passage {
 /// What a refusal from further in needs to know of the request.
 #[derive(Debug)]
 pub(crate) struct Origin {
-    pub(crate) method: Method,
     pub(crate) uri: Uri,
     /// The browser holds cookies of ours that starting a login has to look at.
     pub(crate) had_cookies: bool,
@@ -76,10 +75,10 @@ impl Passage {
     /// Finishes the head of the inner service's response. A refusal from further in that starts a
     /// login is answered later.
     pub(crate) fn leave<B>(self, shared: &Arc<Shared>, mut response: Response<B>) -> Departing<B> {
-        if let Some(origin) = &self.origin {
-            if let Some(mark) = response.extensions_mut().remove::<Mark>() {
-                return self.translate(shared, mark, origin);
-            }
+        if let Some(origin) = &self.origin
+            && let Some(mark) = response.extensions_mut().remove::<Mark>()
+        {
+            return self.translate(shared, mark, origin);
         }
         let mut response = response.map(ResponseBody::theirs);
         self.dress(shared, response.headers_mut());
@@ -87,7 +86,7 @@ impl Passage {
     }
 
     fn translate<B>(&self, shared: &Arc<Shared>, mark: Mark, origin: &Origin) -> Departing<B> {
-        let Origin { method, uri, had_cookies } = origin;
+        let Origin { uri, had_cookies } = origin;
         let wants_login = matches!(mark.reason, MarkReason::NotSignedIn | MarkReason::LoginTooOld);
         match mark.kind {
             // The login path sees the cookies that have been stripped here.
@@ -99,7 +98,7 @@ impl Passage {
             }
             kind => {
                 let (reason, retry_after) = (mark.reason.rejection(), mark.reason.retry_after());
-                let mut answer = shared.refuse(reason, kind, method, uri, retry_after);
+                let mut answer = shared.refuse(reason, kind, uri, retry_after);
                 self.dress(shared, answer.headers_mut());
                 Departing::Now(ours(answer))
             }

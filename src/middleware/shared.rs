@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Uri,
+    HeaderValue, Request, Response, StatusCode, Uri,
     header::{LOCATION, SET_COOKIE},
 };
 
@@ -66,7 +66,7 @@ impl Shared {
     ) -> BoxFuture<'static, Answer> {
         let shared = Arc::clone(self);
         let headers = headers.clone();
-        let return_path = self.desk.guard.from_request(uri);
+        let return_path = self.desk.guard.request_target(uri);
         Box::pin(async move {
             let reply = shared.desk.start(&headers, return_path, true, dead_session).await;
             shared.reply(reply, RequestKind::Navigation)
@@ -80,7 +80,7 @@ impl Shared {
 
     /// The external login link that comes back to a request's path.
     fn login_link(&self, uri: &Uri) -> String {
-        let return_path = self.desk.guard.from_request(uri);
+        let return_path = self.desk.guard.request_target(uri);
         self.desk.site.login_link(return_path.as_ref().map(|path| path.as_str()))
     }
 
@@ -89,13 +89,12 @@ impl Shared {
         &self,
         reason: RejectionReason,
         kind: RequestKind,
-        method: &Method,
         uri: &Uri,
         retry_after: Option<u64>,
     ) -> Answer {
-        // What was posted cannot be come back to: only a page that was opened can.
-        let login = match *method {
-            Method::GET | Method::HEAD => self.login_link(uri),
+        // Only a page that was opened can be come back to.
+        let login = match kind {
+            RequestKind::Navigation | RequestKind::HeadNavigation => self.login_link(uri),
             _ => self.desk.site.login_link(None),
         };
         let rejection = Rejection {
@@ -103,7 +102,7 @@ impl Shared {
             kind,
             retry_after,
             login: login.into(),
-            way_forward: None,
+            again: false,
             reference: reference(),
             allow: None,
         };
@@ -129,7 +128,7 @@ impl Shared {
             kind,
             retry_after: refusal.retry_after,
             login: login.into(),
-            way_forward: refusal.again.map(Into::into),
+            again: refusal.again,
             reference: reference(),
             allow: refusal.allow,
         };
@@ -139,12 +138,13 @@ impl Shared {
     fn answer(&self, rejection: &Rejection, set_cookies: Vec<HeaderValue>) -> Answer {
         let reason = rejection.reason();
         self.keeper.telemetry.rejected(reason);
-        tracing::debug!(
-            reason = reason.as_str(),
-            status = rejection.status().as_u16(),
-            reference = rejection.reference(),
-            "request refused"
-        );
+        let (status, reference) = (reason.status().as_u16(), rejection.reference());
+        let reason = reason.as_str();
+        if rejection.reason().is_notable() {
+            tracing::warn!(reason, status, reference, "request refused");
+        } else {
+            tracing::debug!(reason, status, reference, "request refused");
+        }
         let mut response = self.responder.response(rejection);
         respond::seal_off(&mut response);
         append(&mut response, set_cookies);

@@ -63,7 +63,7 @@ impl Keeper {
         let mut known = served.track.lock();
         let moved = known.highest.generation > session.pair.generation
             || known.spent.is_some_and(|spent| session.pair.generation <= spent);
-        if served.track.phase() == Phase::Ended || moved {
+        if served.track.phase() != Phase::Live || moved {
             return Departure::Moved;
         }
         if let Some(landing) = &known.flight {
@@ -172,6 +172,12 @@ impl Flight {
             Verdict::Refused { rotation_lost: false } => self.end(EndReason::RefreshRefused),
             Verdict::Failed { pause, unknown, misconfigured } => {
                 self.keeper.telemetry.refresh_failed(unknown, misconfigured);
+                if misconfigured {
+                    tracing::error!(
+                        reason = "misconfigured",
+                        "sentinel refuses this application's credentials: check client id and secret"
+                    );
+                }
                 self.fail(pause, unknown);
             }
         }

@@ -232,8 +232,13 @@ impl Keeper {
 
     fn consider_closely(&self, held: &Held, now: Timestamp) -> Considered {
         let mut known = held.track.lock();
-        if held.track.phase() == Phase::Ended {
-            return Considered::Over { dead: true };
+        match held.track.phase() {
+            Phase::Live => {}
+            Phase::Ended => return Considered::Over { dead: true },
+            Phase::Dropped => {
+                drop(known);
+                return self.consider(&self.take_up(Arc::clone(&held.opened), now), now);
+            }
         }
         if held.pair() > known.highest {
             self.ledger.drop_result(&mut known);

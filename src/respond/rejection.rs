@@ -16,8 +16,8 @@ pub struct Rejection {
     pub(crate) retry_after: Option<u64>,
     /// External path and query of the login.
     pub(crate) login: Box<str>,
-    /// Where the page's way forward leads, if not to the login.
-    pub(crate) way_forward: Option<Box<str>>,
+    /// The way forward is the same request once more, not the login.
+    pub(crate) again: bool,
     pub(crate) reference: Box<str>,
     /// `Allow` of a 405.
     pub(crate) allow: Option<&'static str>,
@@ -60,6 +60,22 @@ macro_rules! reasons {
             #[must_use]
             pub const fn status(self) -> StatusCode {
                 match self { $(Self::$name => StatusCode::$status,)+ }
+            }
+
+            /// Whether an operator should hear of it: a login that failed, or a fault.
+            pub(crate) fn is_notable(self) -> bool {
+                self.status().is_server_error() && self != Self::Prefetch
+                    || matches!(
+                        self,
+                        Self::InvalidCallback
+                            | Self::UnknownLogin
+                            | Self::CookiesMissing
+                            | Self::LoginExpired
+                            | Self::ConflictingCookies
+                            | Self::AccessDenied
+                            | Self::AuthorizationFailed
+                            | Self::LoginDenied
+                    )
             }
 
             /// A few words for a heading.
@@ -189,16 +205,17 @@ impl Rejection {
         &self.login
     }
 
-    /// Path and query of the one thing to do next: the login, or the same page once more.
+    /// The one thing to do next, as the `href` of a link: path and query of the login, or an empty
+    /// reference, which is the same address once more.
     #[must_use]
     pub fn way_forward(&self) -> &str {
-        self.way_forward.as_deref().unwrap_or(&self.login)
+        if self.again { "" } else { &self.login }
     }
 
-    /// Whether [`Rejection::way_forward`] is another try of the same, not a new login.
+    /// Whether [`Rejection::way_forward`] is the same request once more, not a new login.
     #[must_use]
     pub fn is_retry(&self) -> bool {
-        self.way_forward.is_some()
+        self.again
     }
 
     /// Whole seconds for `Retry-After`, where waiting helps; at least 1.

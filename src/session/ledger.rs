@@ -5,7 +5,7 @@
 //! re-sealed, logged out) are kept until the session's absolute end, up to a limit.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -91,6 +91,9 @@ impl Ledger {
         let track = Arc::clone(track);
         self.make_room(&mut shard, &track);
         drop(shard);
+        let mut known = track.lock();
+        known.presented |= session.pair >= known.highest;
+        drop(known);
         Held { opened, track }
     }
 
@@ -109,7 +112,8 @@ impl Ledger {
         Some(result.map_or_else(|| Arc::clone(&held.opened), |minted| minted.opened))
     }
 
-    /// Keeps what the highest pair brought.
+    /// Keeps what the highest pair brought. On a track that has been dropped nothing is kept: no
+    /// request would find it.
     pub(crate) fn keep(
         &self,
         track: &Track,
@@ -117,6 +121,9 @@ impl Ledger {
         opened: Arc<Opened>,
         set_cookie: Option<http::HeaderValue>,
     ) {
+        if track.phase() == Phase::Dropped {
+            return;
+        }
         let order = self.order.fetch_add(1, Ordering::Relaxed);
         track.adopt(known, opened.session.pair);
         if known.result.replace(Minted { opened, set_cookie, order }).is_none() {
@@ -173,6 +180,7 @@ impl Ledger {
             if held || !(over || weight(track) == Weight::Nothing) {
                 return true;
             }
+            // Nobody else has it, and nobody can get it while the shard is locked.
             self.drop_result(&mut track.lock());
             false
         });
@@ -197,8 +205,13 @@ impl Ledger {
         candidates.sort_unstable_by_key(|(weight, end, _)| (*weight, *end));
         let spare = shard.tracks.len() - limit + limit / BATCH;
         for (weight, _, id) in candidates.into_iter().take(spare) {
-            let Some(track) = shard.tracks.remove(&id) else { continue };
+            let Entry::Occupied(entry) = shard.tracks.entry(id) else { continue };
+            let track = Arc::clone(entry.get());
             let mut known = track.lock();
+            if known.flight.is_some() {
+                continue;
+            }
+            entry.remove();
             self.drop_result(&mut known);
             if track.phase() == Phase::Live {
                 track.set_phase(Phase::Dropped);

@@ -98,6 +98,7 @@ mod bytes_cow {
 
     use serde::{Deserialize, Deserializer, Serializer};
 
+    #[expect(clippy::ptr_arg, reason = "serde hands over the field as it is")]
     pub(super) fn serialize<S: Serializer>(
         bytes: &Cow<'_, [u8]>,
         serializer: S,
@@ -115,7 +116,7 @@ mod bytes_cow {
 impl<'a> Token<'a> {
     fn new(text: &'a str) -> Self {
         let lowercase_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if text.len() % 2 == 0 && text.bytes().all(lowercase_hex) {
+        if text.len().is_multiple_of(2) && text.bytes().all(lowercase_hex) {
             let bytes =
                 text.as_bytes().chunks_exact(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1]));
             Self::Hex(TokenBytes(bytes.collect()))

@@ -26,7 +26,7 @@ use crate::{
 pub fn user(id: impl Into<String>) -> UserBuilder {
     UserBuilder {
         id: id.into(),
-        account: "12345678".parse().expect("eight digits are an account id"),
+        account: AccountId::example(),
         is_admin: false,
         is_lpa: false,
         access_token: "0123456789abcdef".repeat(4),

@@ -147,10 +147,10 @@ impl LpUser {
     /// [`EndSessionError`] if a session store cannot be reached; a sealed session always ends.
     #[expect(clippy::unused_async, reason = "a session store has to be asked")]
     pub async fn end_session(&self) -> Result<(), EndSessionError> {
-        if let Some(keeper) = &self.keeper {
-            if let Some(newest) = keeper.end(&self.held, EndReason::Logout) {
-                keeper.revoke_if_chosen(&newest.session);
-            }
+        if let Some(keeper) = &self.keeper
+            && let Some(newest) = keeper.end(&self.held, EndReason::Logout)
+        {
+            keeper.revoke_if_chosen(&newest.session);
             self.held.track.forget_cookie();
         }
         Ok(())

@@ -118,24 +118,24 @@ fn a_repeated_parameter_is_none() {
         "return_to=/a&return_to=/a",
         "x=/a",
     ] {
-        assert_eq!(guard().from_query(query), None, "accepted {query}");
+        assert_eq!(guard().query_target(query), None, "accepted {query}");
     }
-    let path = guard().from_query("return_to=%2Fa%3Fb%3D1&prompt=none").unwrap();
+    let path = guard().query_target("return_to=%2Fa%3Fb%3D1&prompt=none").unwrap();
     assert_eq!(path.as_str(), "/a?b=1");
 }
 
 /// A17, A18: the request's own path is a stranger's text too.
 #[test]
 fn a_requests_path_is_judged_like_any_other() {
-    let from = |uri: &'static str| guard().from_request(&http::Uri::from_static(uri));
+    let from = |uri: &'static str| guard().request_target(&http::Uri::from_static(uri));
     assert_eq!(from("//google.com"), None);
     assert_eq!(from("*"), None);
     assert_eq!(from("http://evil.example/x?y").unwrap().as_str(), "/x?y");
     let prefixed = ReturnGuard::new(site("https://rp.example/app/callback", "/app"));
-    let path = prefixed.from_request(&http::Uri::from_static("/deep?q=1")).unwrap();
+    let path = prefixed.request_target(&http::Uri::from_static("/deep?q=1")).unwrap();
     assert_eq!(path.as_str(), "/app/deep?q=1");
     assert_eq!(
-        prefixed.from_request(&http::Uri::from_static("//evil")).unwrap().as_str(),
+        prefixed.request_target(&http::Uri::from_static("//evil")).unwrap().as_str(),
         "/app//evil"
     );
 }
