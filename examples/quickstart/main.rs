@@ -11,7 +11,15 @@
 
 mod page;
 
-use std::{env, error::Error, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    env,
+    error::Error,
+    io::{self, IsTerminal},
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
@@ -36,7 +44,11 @@ const EXIT: Duration = Duration::from_millis(4800);
 #[tokio::main]
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

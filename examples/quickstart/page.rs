@@ -19,8 +19,8 @@ pub(crate) async fn icon() -> impl IntoResponse {
 pub(crate) fn welcome(login: &str, mock: bool) -> String {
     let hint = if mock {
         "<p class=\"hint\">This demo runs on <strong>MockSentinel</strong>, a stand-in for LivePerson \
-         on your own machine: no account is needed. Pick the agent, the admin or the LivePerson \
-         administrator, and see what changes.</p>"
+         on your own machine: no account is needed. Pick the agent, the administrator or \
+         LivePerson's staff, and see what changes.</p>"
     } else {
         ""
     };

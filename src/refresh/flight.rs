@@ -113,7 +113,14 @@ impl Keeper {
             match self.consider(held, self.now()) {
                 Considered::Serve { served, .. } => return Awaited::Serve(served),
                 Considered::Over { dead } => return Awaited::Over { dead },
-                Considered::Wait { served: next } => served = next,
+                Considered::Wait { served: next } => {
+                    // New tokens that are as good as expired when they come would be followed by
+                    // newer ones without end: while they live, they serve.
+                    if next.pair().generation > served.pair().generation {
+                        return self.last_resort(next, Duration::ZERO);
+                    }
+                    served = next;
+                }
             }
         }
     }

@@ -50,13 +50,18 @@ pub const FORM: [(&str, &str); 4] = [
 
 impl Browser {
     pub fn new(app: &App) -> Self {
+        Self::at(&app.url)
+    }
+
+    /// A browser for an application that runs elsewhere; `origin` is `http://127.0.0.1:PORT`.
+    pub fn at(origin: &str) -> Self {
         let client = reqwest::Client::builder()
             .no_proxy()
             .tls_certs_only([])
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client without TLS");
-        Self { client, jar: Jar::default(), sentinel_jar: Jar::default(), app: app.url.clone() }
+        Self { client, jar: Jar::default(), sentinel_jar: Jar::default(), app: origin.to_owned() }
     }
 
     /// A browser that is signed in as MockSentinel's agent.
@@ -79,7 +84,9 @@ impl Browser {
         let mut page = self.navigate(path).await;
         for _ in 0..10 {
             let Some(location) = page.location() else { return page };
-            page = self.navigate(&location).await;
+            let base: url::Url = page.url.parse().expect("an absolute URL");
+            let next = base.join(&location).expect("a URL to go to");
+            page = self.navigate(next.as_str()).await;
         }
         panic!("more than 10 redirects, the last to {:?}", page.location());
     }

@@ -12,11 +12,15 @@ mod app;
 mod browser;
 mod jar;
 mod steps;
+mod quickstart;
+mod webdriver;
 
 pub use app::{App, AppBuilder};
 pub use browser::{Browser, FETCH, FORM, NAVIGATE, Page, read};
 pub use jar::Jar;
 pub use steps::{Logs, eventually, raw_get};
+pub use quickstart::{Quickstart, free_port};
+pub use webdriver::Chromium;
 
 /// The user that `Browser::sign_in` signs in as, unless told otherwise: MockSentinel's agent.
 pub const AGENT: &str = "3552833710";

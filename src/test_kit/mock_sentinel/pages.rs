@@ -67,7 +67,7 @@ fn page(status: StatusCode, title: &str, content: &str) -> Reply {
 </head>
 <body>
 <main>
-<p class="mark"><span>MockSentinel</span> a stand-in for tests, without passwords</p>
+<p class="mark"><span>MockSentinel</span> a stand-in without passwords</p>
 {content}
 </main>
 </body>

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs all of them; the last lines are the summary.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# The tests of tests/chromium.rs drive a real browser.
+install_browser() {
+    local missing=() root=()
+    command -v chromium >/dev/null || missing+=(chromium)
+    command -v chromedriver >/dev/null || missing+=(chromium-driver)
+    [ "${#missing[@]}" -eq 0 ] && return
+    command -v apt-get >/dev/null || {
+        echo "error: install ${missing[*]}, there is no apt-get to do it with" >&2
+        exit 1
+    }
+    [ "$(id -u)" -eq 0 ] || root=(sudo)
+    "${root[@]}" apt-get update
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install --yes --no-install-recommends "${missing[@]}"
+}
+
+install_browser
+cargo build --examples --all-features
+
+# The examples in the documentation first, so that the summary of all else comes last.
+cargo test --doc --all-features
+if command -v cargo-nextest >/dev/null; then
+    cargo nextest run --all-features "$@"
+else
+    cargo test --lib --bins --tests --all-features "$@"
+fi

@@ -1,0 +1,293 @@
+//! What a real browser makes of it (L07). `./scripts/test.sh` installs Chromium where it is missing.
+
+#![expect(clippy::unwrap_used, reason = "what tests share fails as they do")]
+
+mod support;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Router, response::Html, routing::get};
+use serde_json::{Value, json};
+use support::{AGENT, App, Chromium, Quickstart};
+use tokio::net::TcpListener;
+use tower_lp_auth::{
+    DefaultResponses, Rejection, RejectionReason, ResponseForRejection, test_kit::Endpoint,
+};
+
+/// The button of MockSentinel's agent.
+const AS_AGENT: &str = "#user-3552833710";
+
+/// C01, G16: by clicks alone, and nothing stays on the screen's other side.
+#[tokio::test]
+async fn a_person_signs_in_and_out_and_goes_back_to_nothing() {
+    let quickstart = Quickstart::start::<&str>(&[]).await;
+    let browser = Chromium::start().await;
+    browser.open(&format!("{}/", quickstart.url)).await;
+    browser.click("#sign-in").await;
+    browser.click(AS_AGENT).await;
+    assert_eq!(browser.text("#user-id").await, AGENT);
+    assert_eq!(browser.url().await, format!("{}/", quickstart.url));
+    assert_eq!(browser.text("h1").await, "Hello, Dana Agent");
+
+    let cookies = browser.cookies().await;
+    let [cookie] = &cookies[..] else { panic!("one cookie and no other: {cookies:?}") };
+    assert!(cookie["name"].as_str().unwrap().starts_with("lp_session_"), "{cookie}");
+    let attributes = ["httpOnly", "sameSite", "path", "secure", "domain"].map(|name| &cookie[name]);
+    // Without a dot in front the cookie has no attribute `Domain`.
+    let expected = [json!(true), json!("Lax"), json!("/"), json!(false), json!("127.0.0.1")];
+    assert_eq!(attributes, expected.each_ref(), "{cookie}");
+    assert_eq!(browser.script("return document.cookie").await, "");
+
+    browser.click("#sign-out").await;
+    assert!(browser.text("#sign-in").await.contains("Sign in"));
+    browser.back().await;
+    let seen = browser.text("body").await;
+    for personal in ["Dana", AGENT] {
+        assert!(!seen.contains(personal), "after back: {seen}");
+    }
+}
+
+/// A19: the way back is the page that was asked for; a second application needs no page.
+#[tokio::test]
+async fn a_deep_link_survives_and_the_next_application_asks_nothing() {
+    let app = App::start().await;
+    let other = App::builder().beside(&app).start().await;
+    let browser = Chromium::start().await;
+    let deep = app.url("/headers?a=1&b=%2F%20&a=2");
+    browser.open(&deep).await;
+    browser.click(AS_AGENT).await;
+    assert_eq!(browser.url().await, deep);
+    let headers = shown(&browser).await;
+    assert_eq!(headers["_path"], "/headers?a=1&b=%2F%20&a=2");
+    assert_eq!(headers["cookie"], Value::Null);
+
+    browser.open(&other.url("/me?x=y")).await;
+    assert_eq!(browser.url().await, other.url("/me?x=y"));
+    assert_eq!(shown(&browser).await["user_id"], AGENT);
+    let counts = app.sentinel.counts();
+    assert_eq!((counts.logins, counts.exchanges), (1, 2));
+    // Neither application has signed the other's user out.
+    browser.open(&app.url("/me")).await;
+    assert_eq!(shown(&browser).await["user_id"], AGENT);
+    assert_eq!(app.sentinel.counts().exchanges, 2);
+}
+
+/// B26.
+#[tokio::test]
+async fn two_tabs_finish_their_logins_in_reverse_order() {
+    let app = App::start().await;
+    let browser = Chromium::start().await;
+    let first = browser.tab().await;
+    browser.open(&app.url("/me?tab=1")).await;
+    browser.new_tab().await;
+    browser.open(&app.url("/me?tab=2")).await;
+    browser.click(AS_AGENT).await;
+    assert_eq!(browser.url().await, app.url("/me?tab=2"));
+    assert_eq!(shown(&browser).await["user_id"], AGENT);
+    browser.show_tab(&first).await;
+    browser.click(AS_AGENT).await;
+    assert_eq!(browser.url().await, app.url("/me?tab=1"));
+    assert_eq!(shown(&browser).await["user_id"], AGENT);
+    assert_eq!(browser.cookies().await.len(), 1, "no login is left over");
+}
+
+/// B15, B16: a used sign-in page and a used callback end on the landing page.
+#[tokio::test]
+async fn going_back_into_a_finished_login_does_no_harm() {
+    let app = App::start().await;
+    let browser = Chromium::start().await;
+    browser.open(&app.url("/me")).await;
+    browser.click(AS_AGENT).await;
+    browser.back().await;
+    browser.click(AS_AGENT).await;
+    assert_eq!(browser.url().await, app.url("/"));
+    assert_eq!(browser.text("body").await, format!("hello {AGENT}"));
+
+    let callback = app.url(&used_callback(&app));
+    browser.open(&callback).await;
+    assert_eq!(browser.url().await, app.url("/"));
+    assert_eq!(browser.text("body").await, format!("hello {AGENT}"));
+    assert_eq!(app.sentinel.counts().exchanges, 1, "a code is presented once");
+
+    browser.delete_cookies().await;
+    browser.open(&callback).await;
+    browser.reload().await;
+    assert_eq!((browser.url().await, browser.status().await), (callback, 400));
+    browser.click("a.action").await;
+    browser.open(&app.url("/me")).await;
+    assert_eq!(shown(&browser).await["user_id"], AGENT);
+}
+
+/// G01, G03: Chromium's own `Origin` and `Sec-Fetch-Site` pass.
+#[tokio::test]
+async fn the_confirmation_page_signs_out_or_leaves_everything_as_it_is() {
+    let app = App::start().await;
+    let browser = Chromium::start().await;
+    sign_in(&browser, &app).await;
+    browser.open(&app.url("/logout")).await;
+    browser.click("form a").await;
+    assert_eq!(browser.text("body").await, format!("hello {AGENT}"));
+    browser.open(&app.url("/logout")).await;
+    browser.click("form button").await;
+    assert_eq!(browser.url().await, app.url("/"));
+    assert_eq!(browser.text("body").await, "hello stranger");
+    assert_eq!(browser.cookies().await, Vec::<Value>::new());
+}
+
+/// B34: a page says so, and there is no loop.
+#[tokio::test]
+async fn blocked_cookies_end_in_a_page_that_says_so() {
+    let app = App::start().await;
+    let block = json!({ "profile.default_content_setting_values.cookies": 2 });
+    let browser = Chromium::with_preferences(block).await;
+    browser.open(&app.url("/me")).await;
+    browser.click(AS_AGENT).await;
+    assert_eq!(browser.text("h1").await, "Your browser sent no cookie");
+    assert_eq!(browser.status().await, 400);
+    let counts = app.sentinel.counts();
+    assert_eq!((counts.authorize, counts.exchanges), (1, 0));
+}
+
+/// J06: the form is not replayed, and its page says what became of it.
+#[tokio::test]
+async fn a_form_posted_after_the_sessions_end_shows_a_way_to_sign_in() {
+    let app = app_with_page("<form method=post action=/me><button>Save</button></form>").await;
+    let browser = Chromium::start().await;
+    sign_in(&browser, &app).await;
+    browser.open(&app.url("/page")).await;
+    let calls = app.calls();
+    app.advance(9 * 3600);
+    browser.click("button").await;
+    assert_eq!(browser.status().await, 401);
+    assert_eq!(browser.text("h1").await, "Please sign in");
+    assert!(browser.text("p").await.contains("has not been saved"));
+    assert_eq!(app.calls(), calls);
+    browser.click("a.action").await;
+    // Signed in at LivePerson still, so there is no page in between.
+    assert_eq!(browser.text("body").await, format!("hello {AGENT}"));
+}
+
+/// G01: a prefetched logout link ends nothing.
+#[tokio::test]
+async fn fetching_ahead_changes_nothing() {
+    let seen = Seen::default();
+    let responses = seen.clone();
+    let html = "<link rel=prefetch href=/logout><link rel=prefetch href=/login>page";
+    let app = App::builder()
+        .layer(|builder| builder.responses(responses))
+        .routes(move |router, _| router.route("/page", get(async move || Html(html))))
+        .start()
+        .await;
+    let browser = Chromium::start().await;
+    sign_in(&browser, &app).await;
+    let authorized = app.sentinel.counts().authorize;
+    browser.open(&app.url("/page")).await;
+    seen.wait_for(RejectionReason::Prefetch, 2).await;
+    browser.open(&app.url("/me")).await;
+    assert_eq!(shown(&browser).await["user_id"], AGENT);
+    assert_eq!(app.sentinel.counts().authorize, authorized);
+}
+
+/// G02: neither another site nor another port of this host can act for the user.
+#[tokio::test]
+async fn forms_of_other_origins_do_nothing() {
+    let app = App::start().await;
+    let browser = Chromium::start().await;
+    sign_in(&browser, &app).await;
+    let calls = app.calls();
+    for (host, path, status) in [
+        ("localhost", "/logout", 403),
+        ("127.0.0.1", "/logout", 403),
+        ("127.0.0.1", "/me", 403),
+        // `SameSite=Lax` keeps the cookie away.
+        ("localhost", "/me", 401),
+    ] {
+        let action = app.url(path);
+        let html = format!("<form method=post action={action}><button>Win</button></form>");
+        let port = serve(html).await;
+        browser.open(&format!("http://{host}:{port}/")).await;
+        browser.click("button").await;
+        assert_eq!(browser.url().await, action);
+        assert_eq!(browser.status().await, status, "{host} to {path}");
+    }
+    assert_eq!(app.calls(), calls);
+    browser.open(&app.url("/me")).await;
+    assert_eq!(shown(&browser).await["user_id"], AGENT);
+}
+
+/// J09: a frame of another site starts no login.
+#[tokio::test]
+async fn a_frame_of_another_site_starts_no_login() {
+    let seen = Seen::default();
+    let responses = seen.clone();
+    let app = App::builder().layer(|builder| builder.responses(responses)).start().await;
+    let port = serve(format!("<iframe src={}></iframe>", app.url("/me"))).await;
+    let browser = Chromium::start().await;
+    browser.open(&format!("http://localhost:{port}/")).await;
+    seen.wait_for(RejectionReason::NotSignedIn, 1).await;
+    assert_eq!(app.sentinel.counts().authorize, 0);
+    browser.open(&app.url("/public")).await;
+    assert_eq!(browser.cookies().await, Vec::<Value>::new());
+}
+
+/// The reasons of all rejections so far.
+#[derive(Clone, Debug, Default)]
+struct Seen(Arc<Mutex<Vec<RejectionReason>>>);
+
+impl ResponseForRejection for Seen {
+    fn response(&self, rejection: &Rejection) -> http::Response<bytes::Bytes> {
+        self.0.lock().unwrap().push(rejection.reason());
+        DefaultResponses.response(rejection)
+    }
+}
+
+impl Seen {
+    /// Waits, at most 10 s, for so many of them.
+    async fn wait_for(&self, reason: RejectionReason, number: usize) {
+        for _ in 0..400 {
+            if self.0.lock().unwrap().iter().filter(|seen| **seen == reason).count() >= number {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("no {number} of {reason:?} in {:?}", self.0.lock().unwrap());
+    }
+}
+
+async fn app_with_page(html: &'static str) -> App {
+    let routes = move |router: Router, _: &_| router.route("/page", get(async move || Html(html)));
+    App::builder().routes(routes).start().await
+}
+
+async fn sign_in(browser: &Chromium, app: &App) {
+    browser.open(&app.url("/me")).await;
+    browser.click(AS_AGENT).await;
+    assert_eq!(shown(browser).await["user_id"], AGENT);
+}
+
+/// The JSON that the browser shows.
+async fn shown(browser: &Chromium) -> Value {
+    let text = browser.text("pre").await;
+    serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"))
+}
+
+/// Path and query of the first callback, as Sentinel had sent it.
+fn used_callback(app: &App) -> String {
+    let calls = app.sentinel.calls();
+    let call = |endpoint| calls.iter().find(|call| call.endpoint == endpoint).unwrap();
+    let authorize = &call(Endpoint::Authorize).query;
+    let state = authorize.split('&').find(|pair| pair.starts_with("state=")).unwrap();
+    format!("/callback?code={}&{state}", call(Endpoint::Token).field("code").unwrap())
+}
+
+/// Serves one page at a free port of loopback, for the rest of the test.
+async fn serve(html: String) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let page = Router::new().fallback(async move || Html(html.clone()));
+    tokio::spawn(async move { axum::serve(listener, page).await });
+    port
+}

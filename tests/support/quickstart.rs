@@ -1,0 +1,125 @@
+//! The quickstart as a process of its own.
+
+use std::{
+    ffi::OsStr,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Command, ExitStatus, Stdio},
+    sync::{Arc, LazyLock, Mutex},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
+    process::{Child, ChildStdout},
+    task::JoinHandle,
+    time::timeout,
+};
+
+/// Longer than a start or an end takes on a busy machine; reached only by a bug.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running quickstart; it is killed with this value.
+pub struct Quickstart {
+    /// The first line on stdout, without the slash at its end.
+    pub url: String,
+    child: Child,
+    stdout: Lines<BufReader<ChildStdout>>,
+    stderr: Arc<Mutex<String>>,
+    reader: JoinHandle<()>,
+}
+
+impl Quickstart {
+    /// Starts it on a free port with these variables and no others, and waits for its URL.
+    pub async fn start<V: AsRef<OsStr>>(variables: &[(&str, V)]) -> Self {
+        let mut quickstart = Self::spawn(variables);
+        let line = timeout(PATIENCE, quickstart.stdout.next_line()).await;
+        match line.expect("a line on stdout in time").expect("text on stdout") {
+            Some(url) => quickstart.url = url.trim_end_matches('/').to_owned(),
+            None => {
+                let stderr = quickstart.ended().await.1;
+                panic!("it did not start: {stderr}");
+            }
+        }
+        quickstart
+    }
+
+    /// Starts it where it cannot run; returns how it ended and what it said on stderr.
+    pub async fn fail<V: AsRef<OsStr>>(variables: &[(&str, V)]) -> (ExitStatus, String) {
+        let mut quickstart = Self::spawn(variables);
+        let line = timeout(PATIENCE, quickstart.stdout.next_line()).await;
+        let line = line.expect("an end in time").expect("text on stdout");
+        assert_eq!(line, None, "it has started");
+        quickstart.ended().await
+    }
+
+    /// What it has said on stderr so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().expect("no panic while reading").clone()
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("a running process").to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.expect("the command `kill`").success());
+    }
+
+    /// Waits for its end; returns its exit status and all of stderr.
+    pub async fn ended(mut self) -> (ExitStatus, String) {
+        let status = timeout(PATIENCE, self.child.wait()).await.expect("an end in time");
+        timeout(PATIENCE, &mut self.reader).await.expect("the end of stderr").expect("a reader");
+        (status.expect("an exit status"), self.stderr())
+    }
+
+    fn spawn<V: AsRef<OsStr>>(variables: &[(&str, V)]) -> Self {
+        let mut command = tokio::process::Command::new(&*BINARY);
+        command
+            .env_clear()
+            .env("LISTEN_ADDR", "127.0.0.1:0")
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn().expect("the quickstart's binary runs");
+        let stdout = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut pipe = child.stderr.take().expect("a pipe");
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let sink = Arc::clone(&stderr);
+        let reader = tokio::spawn(async move {
+            let mut chunk = vec![0; 8192];
+            while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
+                let text = String::from_utf8_lossy(&chunk[..read]);
+                sink.lock().expect("no panic while reading").push_str(&text);
+            }
+        });
+        Self { url: String::new(), child, stdout, stderr, reader }
+    }
+}
+
+/// A port that was free a moment ago, for whoever has to name it before binding it.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
+    listener.local_addr().expect("a bound listener").port()
+}
+
+/// Cargo builds examples before it runs tests, unless one test file alone is asked for; where it
+/// has, this takes a moment.
+static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--example", "quickstart", "--all-features", "--message-format=json"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "remedy: `cargo build --example quickstart --all-features`");
+    let messages = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    let mut executables = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "quickstart")
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executables.next().expect("cargo names the binary that it has built")
+});
