@@ -10,10 +10,12 @@
 
 mod app;
 mod browser;
+mod direct;
 mod jar;
 
-pub use app::{App, AppBuilder};
+pub use app::{App, AppBuilder, FROM_APP, counted, routes};
 pub use browser::{Browser, FETCH, FORM, NAVIGATE, Page, read};
+pub use direct::{Direct, raw};
 pub use jar::Jar;
 
 /// The user that `Browser::sign_in` signs in as, unless told otherwise: MockSentinel's agent.
