@@ -55,7 +55,7 @@ impl Shared {
         if route == Route::Public
             || self.routes.passes_as_preflight(request.method(), request.headers())
         {
-            let origin = self.strip(request, false);
+            let origin = Origin { login_helps: false, ..self.strip(request, false) };
             request.extensions_mut().insert(Presence);
             return Admission::Forward(Passage::anonymous(origin, false));
         }
@@ -205,6 +205,7 @@ impl Shared {
             method: request.method().clone(),
             uri: request.uri().clone(),
             had_cookies: had_logins || dead_session,
+            login_helps: true,
         }
     }
 }
