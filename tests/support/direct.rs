@@ -28,6 +28,8 @@ pub struct Direct {
     pub clock: ManualClock,
     pub jar: Jar,
     pub router: Router,
+    /// What a proxy in front strips.
+    pub prefix: &'static str,
     calls: Arc<AtomicUsize>,
 }
 
@@ -66,7 +68,7 @@ impl Direct {
         let auth = layer(builder).build().expect("a configuration that works");
         let calls = Arc::new(AtomicUsize::new(0));
         let router = counted(routes(&auth), &calls);
-        Self { auth, sentinel, clock, jar: Jar::default(), router, calls }
+        Self { auth, sentinel, clock, jar: Jar::default(), router, prefix: "", calls }
     }
 
     /// Replaces the inner service.
@@ -145,8 +147,8 @@ impl Direct {
         let authorize = start.location().expect("a redirect to Sentinel");
         let response = client.get(authorize).send().await.expect("an answer");
         let back = response.headers()["location"].to_str().expect("visible ASCII").to_owned();
-        let path = back.strip_prefix("https://app.example").expect("our own origin").to_owned();
-        self.navigate(&path).await
+        let origin = format!("https://app.example{}", self.prefix);
+        self.navigate(back.strip_prefix(&origin).expect("our own origin")).await
     }
 }
 
