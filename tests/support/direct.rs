@@ -137,7 +137,11 @@ impl Direct {
 
     /// Goes to Sentinel and back to the callback.
     pub async fn arrive(&mut self, start: &Page) -> Page {
-        self.sentinel.auto_login(Some(AGENT));
+        self.arrive_as(start, AGENT).await
+    }
+
+    pub async fn arrive_as(&mut self, start: &Page, user: &str) -> Page {
+        self.sentinel.auto_login(Some(user));
         let client = reqwest::Client::builder()
             .no_proxy()
             .tls_certs_only([])
