@@ -5,7 +5,10 @@ mod support;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE},
+};
 use http_body::Body as _;
 use support::{App, Browser, Direct, FETCH, FORM, NAVIGATE, Page};
 use tower_lp_auth::{
@@ -77,16 +80,15 @@ async fn a_challenge_names_an_error_only_if_a_credential_came() {
     let mut browser = Browser::signed_in(&app).await;
     let bearer = ("authorization", "Bearer x");
     let invalid = Some("Bearer error=\"invalid_token\"");
-    let table: &[(&str, &[(&str, &str)], u16, Option<&str>)] = &[
-        ("/me", &[bearer, FETCH[1]], 401, invalid),
+    for (path, headers, status, challenge) in [
+        ("/me", &[bearer, FETCH[1]][..], 401, invalid),
         ("/", &[bearer, FETCH[1]], 401, invalid),
         ("/me", &[bearer, NAVIGATE[1], NAVIGATE[2]], 401, invalid),
         ("/admin", &FETCH, 403, None),
-    ];
-    for (path, headers, status, challenge) in table {
+    ] {
         let page = browser.send(Method::GET, path, headers, None).await;
-        assert_eq!(page.status.as_u16(), *status, "{path} {headers:?}: {page:?}");
-        assert_eq!(page.header("www-authenticate"), *challenge, "{path} {headers:?}");
+        assert_eq!(page.status.as_u16(), status, "{path} {headers:?}: {page:?}");
+        assert_eq!(page.header("www-authenticate"), challenge, "{path} {headers:?}");
     }
     let (name, _) = browser.jar.session().expect("a session");
     let name = name.to_owned();
@@ -210,22 +212,19 @@ async fn forbidden_is_said_in_every_language() {
     assert_eq!(grpc.header("grpc-status"), Some("7"), "{grpc:?}");
 }
 
-fn branded(rejection: &Rejection) -> Response<Bytes> {
-    if rejection.audience() != Audience::Person {
-        return DefaultResponses.response(rejection);
-    }
-    let body = format!("{} -> {}", rejection.reason().as_str(), rejection.way_forward());
-    let mut response = Response::new(body.into());
-    *response.status_mut() = rejection.status();
-    response.headers_mut().insert("cache-control", "public, max-age=600".parse().unwrap());
-    response
-}
-
 struct Branded;
 
 impl ResponseForRejection for Branded {
     fn response(&self, rejection: &Rejection) -> Response<Bytes> {
-        branded(rejection)
+        if rejection.audience() != Audience::Person {
+            return DefaultResponses.response(rejection);
+        }
+        let body = format!("{} -> {}", rejection.reason().as_str(), rejection.way_forward());
+        let mut response = Response::new(body.into());
+        *response.status_mut() = rejection.status();
+        let cached = HeaderValue::from_static("public, max-age=600");
+        response.headers_mut().insert(CACHE_CONTROL, cached);
+        response
     }
 }
 
@@ -236,7 +235,7 @@ async fn answers_can_be_replaced_but_never_stored() {
         let mut app = Direct::with(ManualClock::new(), |it| {
             let it = it.session_key(SessionKey::random());
             if by_closure {
-                it.responses_fn(|rejection| branded(rejection))
+                it.responses_fn(|rejection| Branded.response(rejection))
             } else {
                 it.responses(Branded)
             }

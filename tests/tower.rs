@@ -278,7 +278,7 @@ async fn a_panic_of_the_inner_service_poisons_nothing() {
     });
     for _ in 0..3 {
         let request = app.request(Method::GET, "/me", &FETCH);
-        let call = tokio::spawn(app.auth.layer(panicking.clone()).oneshot(request));
+        let call = tokio::spawn(app.auth.layer(panicking).oneshot(request));
         assert!(call.await.is_err_and(|error| error.is_panic()));
     }
     assert_eq!(app.call(app.request(Method::GET, "/me", &FETCH)).await.status, StatusCode::OK);
@@ -318,7 +318,8 @@ async fn parallel_requests_of_one_expired_session() {
         })
         .collect();
     for call in calls {
-        assert_eq!(soon(call).await.unwrap().unwrap().status(), StatusCode::OK);
+        let response = soon(call).await.expect("a task that ends");
+        assert_eq!(response.expect("infallible").status(), StatusCode::OK);
     }
     let counts = app.sentinel.counts();
     assert_eq!((counts.refreshes, counts.reuses), (1, 0));
@@ -447,8 +448,8 @@ async fn pipelined_requests_are_answered_in_order() {
 
 /// An application on HTTP/2 without TLS, and a connection to it.
 async fn h2c(app: &Direct, router: Router) -> hyper::client::conn::http2::SendRequest<Full<Bytes>> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+    let address = listener.local_addr().expect("a bound listener");
     let service = app.auth.layer(router);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -460,11 +461,11 @@ async fn h2c(app: &Direct, router: Router) -> hyper::client::conn::http2::SendRe
             tokio::spawn(server.serve_connection(TokioIo::new(stream), handler));
         }
     });
-    let stream = TcpStream::connect(address).await.unwrap();
+    let stream = TcpStream::connect(address).await.expect("a connection");
     let (sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await
-            .unwrap();
+            .expect("a handshake");
     tokio::spawn(connection);
     sender
 }
