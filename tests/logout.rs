@@ -2,8 +2,14 @@
 
 mod support;
 
-use support::{App, Browser};
+use std::time::Duration;
 
+use http::{Method, StatusCode};
+use support::{AGENT, App, Browser, FETCH, FORM, NAVIGATE};
+use tokio::time::Instant;
+use tower_lp_auth::test_kit::{Endpoint, Fault};
+
+/// G03, G04.
 #[tokio::test]
 async fn a_logout_ends_the_session_and_deletes_its_cookie() {
     let app = App::start().await;
@@ -15,4 +21,293 @@ async fn a_logout_ends_the_session_and_deletes_its_cookie() {
     assert_eq!(browser.jar.session(), None);
     browser.fetch("/me").await.assert_unauthorized();
     old.clone().fetch("/me").await.assert_unauthorized();
+    assert_eq!(app.sentinel.counts().revocations, 0, "LivePerson's other applications go on");
+}
+
+/// G01.
+#[tokio::test]
+async fn only_a_post_ends_a_session() {
+    let app = App::builder().layer(|it| it.revoke_on_logout(true)).start().await;
+    let mut browser = Browser::signed_in(&app).await;
+    let mut ahead = NAVIGATE.to_vec();
+    ahead.push(("sec-purpose", "prefetch;prerender"));
+    for (method, headers, status) in [
+        (Method::GET, &NAVIGATE[..], 200),
+        (Method::HEAD, &NAVIGATE, 200),
+        (Method::GET, &ahead, 503),
+        (Method::OPTIONS, &FETCH, 405),
+        (Method::PUT, &FORM, 405),
+        (Method::DELETE, &FORM, 405),
+        (Method::GET, &FETCH, 200),
+    ] {
+        let page = browser.send(method.clone(), "/logout", headers, None).await;
+        assert_eq!(page.status.as_u16(), status, "{method} {headers:?}: {page:?}");
+        assert!(page.set_cookies().is_empty(), "{method} {headers:?}");
+        assert_eq!(browser.fetch("/me").await.status, StatusCode::OK, "{method} {headers:?}");
+    }
+    assert_eq!(app.sentinel.counts().revocations, 0);
+}
+
+/// G01, L06: the question, with a form whose POST carries its page's origin.
+#[tokio::test]
+async fn the_confirmation_page_posts_back_to_the_logout() {
+    let app = App::start().await;
+    let mut browser = Browser::signed_in(&app).await;
+    let page = browser.navigate("/logout?return_to=/public").await;
+    assert!(
+        page.body.contains("<form method=\"post\" action=\"/logout?return_to=%2Fpublic\">"),
+        "{page:?}"
+    );
+    assert_eq!(page.header("referrer-policy"), Some("same-origin"));
+    assert!(page.header("content-security-policy").is_some_and(|it| !it.contains("form-action")));
+    let page = browser.post("/logout?return_to=%2Fpublic").await;
+    assert_eq!(page.location().as_deref(), Some("/public"), "{page:?}");
+    assert_eq!(browser.jar.session(), None);
+}
+
+/// G02, H14: CSRF protects the logout, with a session or without.
+#[tokio::test]
+async fn a_logout_from_another_site_is_refused() {
+    let app = App::builder().layer(|it| it.trusted_origin("https://spa.example")).start().await;
+    let signed_in = Browser::signed_in(&app).await;
+    let evil = "https://evil.example";
+    let table: &[(&[(&str, &str)], bool)] = &[
+        (&[("sec-fetch-site", "cross-site")], false),
+        (&[("sec-fetch-site", "same-site")], false),
+        (&[("sec-fetch-site", "cross-site"), ("origin", evil)], false),
+        (&[("origin", evil)], false),
+        (&[("origin", "null")], false),
+        (&[("sec-fetch-site", "same-origin"), ("origin", "null")], true),
+        (&[("sec-fetch-site", "none")], true),
+        (&[("origin", "https://spa.example"), ("sec-fetch-site", "cross-site")], true),
+        (&[], true),
+    ];
+    for (headers, allowed) in table {
+        let mut none = Browser::new(&app);
+        let page = none.send(Method::POST, "/logout", headers, None).await;
+        let expected = if *allowed { StatusCode::SEE_OTHER } else { StatusCode::FORBIDDEN };
+        assert_eq!(page.status, expected, "without a session: {headers:?}: {page:?}");
+        if !allowed {
+            let mut browser = signed_in.clone();
+            let page = browser.send(Method::POST, "/logout", headers, None).await;
+            assert_eq!(page.status, StatusCode::FORBIDDEN, "{headers:?}: {page:?}");
+            assert!(page.set_cookies().is_empty(), "{headers:?}");
+            assert_eq!(browser.fetch("/me").await.status, StatusCode::OK, "{headers:?}");
+        }
+    }
+    let mut browser = signed_in;
+    let spa = [("origin", "https://spa.example"), ("sec-fetch-site", "cross-site")];
+    browser.send(Method::POST, "/logout", &spa, None).await;
+    assert_eq!(browser.jar.session(), None);
+}
+
+/// G05: one call, with the newest refresh token, no hint and the client's credentials.
+#[tokio::test]
+async fn a_chosen_revocation_presents_the_newest_refresh_token_once() {
+    let app = App::builder().layer(|it| it.revoke_on_logout(true)).start().await;
+    let mut browser = Browser::signed_in(&app).await;
+    app.advance(2000);
+    browser.fetch("/me").await;
+    let access = browser.fetch("/me").await.access_token();
+    assert!(app.sentinel.is_live_access_token(&access));
+    let page = browser.post("/logout").await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{page:?}");
+    let calls = app.sentinel.calls();
+    let revocations: Vec<_> =
+        calls.iter().filter(|call| call.endpoint == Endpoint::Revoke).collect();
+    let [revocation] = &revocations[..] else { panic!("{revocations:?}") };
+    let refresh = calls.iter().find(|call| call.endpoint == Endpoint::Refresh).expect("one");
+    assert!(revocation.field("token").is_some_and(|token| !token.is_empty()));
+    assert_ne!(revocation.field("token"), refresh.field("refresh_token"), "not the spent one");
+    assert_eq!(revocation.field("token_type_hint"), None);
+    assert_eq!(revocation.field("client_id"), Some(app.sentinel.client_id()));
+    assert!(revocation.query.contains("v=1.0"), "{}", revocation.query);
+    assert!(!app.sentinel.is_live_access_token(&access), "Sentinel has taken it");
+}
+
+/// G06, G07, G08, G09, G10: local first and fast, whatever Sentinel says.
+#[tokio::test]
+async fn a_logout_waits_at_most_two_seconds_for_sentinel() {
+    let logouts = [
+        ("down", Fault::status(503)),
+        ("reset", Fault::Reset),
+        ("unknown token", Fault::status(200)),
+        ("unsupported", Fault::oauth_error("unsupported_token_type")),
+        ("our own mistake", Fault::status(401)),
+        ("hanging", Fault::Hang),
+        ("slow", Fault::Delay(Duration::from_secs(4))),
+    ]
+    .map(|(what, fault)| async move {
+        let app = App::builder().layer(|it| it.revoke_on_logout(true)).start().await;
+        let mut browser = Browser::signed_in(&app).await;
+        let old = browser.clone();
+        app.sentinel.inject_always(Endpoint::Revoke, fault);
+        let started = Instant::now();
+        let page = browser.post("/logout").await;
+        let took = started.elapsed();
+        assert!(took < Duration::from_millis(2800), "{what}: {took:?}");
+        assert_eq!(page.status, StatusCode::SEE_OTHER, "{what}: {page:?}");
+        assert_eq!(browser.jar.session(), None, "{what}");
+        old.clone().fetch("/me").await.assert_unauthorized();
+    });
+    futures_util::future::join_all(logouts).await;
+}
+
+/// G10: the session is over before Sentinel is asked.
+#[tokio::test]
+async fn the_session_is_over_while_sentinel_is_still_being_asked() {
+    let app = App::builder().layer(|it| it.revoke_on_logout(true)).start().await;
+    let browser = Browser::signed_in(&app).await;
+    app.sentinel.inject(Endpoint::Revoke, Fault::Hang);
+    let logout = tokio::spawn(browser.request(Method::POST, "/logout", &FORM, None).send());
+    while app.sentinel.counts().revocations == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!logout.is_finished());
+    browser.clone().fetch("/me").await.assert_unauthorized();
+    logout.abort();
+}
+
+/// G11, G12.
+#[tokio::test]
+async fn a_logout_works_from_any_state_and_twice() {
+    let app = App::start().await;
+    let mut browser = Browser::signed_in(&app).await;
+    let mut other_tab = browser.clone();
+    app.advance(9 * 3600);
+    let expired = browser.post("/logout").await;
+    assert_eq!((expired.status.as_u16(), browser.jar.session()), (303, None), "{expired:?}");
+    let second = other_tab.post("/logout").await;
+    assert_eq!((second.status.as_u16(), other_tab.jar.session()), (303, None), "{second:?}");
+    let none = browser.post("/logout").await;
+    assert_eq!(none.status, StatusCode::SEE_OTHER, "{none:?}");
+    let mut unopenable = Browser::signed_in(&app).await;
+    let (name, _) = unopenable.jar.session().expect("a session");
+    let name = name.to_owned();
+    unopenable.jar.insert(&name, "garbage");
+    let page = unopenable.post("/logout").await;
+    assert_eq!((page.status.as_u16(), unopenable.jar.session()), (303, None), "{page:?}");
+}
+
+/// G13: the return parameter is judged like a login's.
+#[tokio::test]
+async fn a_logout_leaves_this_origin_for_nobody() {
+    let app = App::start().await;
+    for (value, expected) in [
+        ("/public", "/public"),
+        ("/a/b?x=1%26y=%2F", "/a/b?x=1&y=/"),
+        ("//evil.example", "/"),
+        ("/%5Cevil.example", "/"),
+        ("https://evil.example", "/"),
+        ("/.//evil.example", "/"),
+        ("/%09/evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+        ("/logout", "/"),
+        ("/login", "/"),
+        ("/a&return_to=/b", "/"),
+    ] {
+        let mut browser = Browser::signed_in(&app).await;
+        let page = browser.post(&format!("/logout?return_to={value}")).await;
+        assert_eq!(page.location().as_deref(), Some(expected), "{value}");
+        assert_eq!(browser.jar.session(), None, "{value}");
+        let confirm = browser.navigate(&format!("/logout?return_to={value}")).await;
+        assert!(!confirm.body.contains("evil"), "{value}: {confirm:?}");
+    }
+}
+
+/// Where a logout ends: the landing page only if it would not sign the user straight in again.
+#[tokio::test]
+async fn a_logout_ends_where_nobody_is_signed_in_again() {
+    for (what, app, expected) in [
+        ("an optional landing page", App::start().await, "/"),
+        (
+            "a protected landing page",
+            App::builder().layer(|it| it.landing("/me")).start().await,
+            "/logout?signed-out",
+        ),
+        (
+            "a public landing page",
+            App::builder().layer(|it| it.landing("/public?from=login")).start().await,
+            "/public?from=login",
+        ),
+        (
+            "a choice",
+            App::builder().layer(|it| it.landing("/me").after_logout("/public")).start().await,
+            "/public",
+        ),
+    ] {
+        let mut browser = Browser::signed_in(&app).await;
+        let page = browser.post("/logout").await;
+        assert_eq!(page.location().as_deref(), Some(expected), "{what}");
+        let before = app.sentinel.counts().authorize;
+        let page = browser.open(expected).await;
+        assert_eq!(page.status, StatusCode::OK, "{what}: {page:?}");
+        assert_eq!(app.sentinel.counts().authorize, before, "{what}");
+    }
+}
+
+/// The page after a logout says so only to whoever is signed out.
+#[tokio::test]
+async fn the_signed_out_page_is_shown_to_nobody_who_is_signed_in() {
+    let app = App::builder().layer(|it| it.landing("/me")).start().await;
+    let mut browser = Browser::signed_in(&app).await;
+    let page = browser.navigate("/logout?signed-out").await;
+    assert!(page.body.contains("<form method=\"post\""), "{page:?}");
+    browser.post("/logout").await;
+    let page = browser.navigate("/logout?signed-out").await;
+    assert!(page.body.contains("You are signed out") && !page.body.contains("<form"), "{page:?}");
+    assert!(page.body.contains("href=\"/login\""), "{page:?}");
+}
+
+/// G17: other devices and other users stay.
+#[tokio::test]
+async fn a_logout_leaves_other_sessions_alone() {
+    let app = App::start().await;
+    let mut here = Browser::signed_in(&app).await;
+    let mut there = Browser::signed_in(&app).await;
+    let mut other = Browser::new(&app);
+    other.sign_in(&app, "4711").await;
+    here.post("/logout").await;
+    assert_eq!(there.fetch("/me").await.json()["user_id"], AGENT);
+    assert_eq!(other.fetch("/me").await.json()["user_id"], "4711");
+}
+
+/// G16: nothing of a session is left for the back button.
+#[tokio::test]
+async fn the_back_button_finds_nothing() {
+    let app = App::start().await;
+    let mut browser = Browser::signed_in(&app).await;
+    let page = browser.fetch("/me").await;
+    assert_eq!(page.header("cache-control"), Some("private"));
+    let page = browser.post("/logout").await;
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    browser.navigate("/me").await.assert_login();
+}
+
+/// `LpUser::end_session`: a handler ends the session as a logout does.
+#[tokio::test]
+async fn a_handler_can_end_the_session() {
+    let app = App::builder().layer(|it| it.revoke_on_logout(true)).start().await;
+    let mut browser = Browser::signed_in(&app).await;
+    let old = browser.clone();
+    let page = browser.fetch("/end").await;
+    assert_eq!((page.body.as_str(), browser.jar.session()), ("ended", None), "{page:?}");
+    let mut again = old.clone();
+    again.fetch("/me").await.assert_unauthorized();
+    again.fetch("/end").await.assert_unauthorized();
+    assert!(app.auth.shutdown(Duration::from_secs(5)).await, "the revocation has finished");
+    assert_eq!(app.sentinel.counts().revocations, 1);
+}
+
+/// The logout's own place can be moved, and its links with it.
+#[tokio::test]
+async fn the_logout_can_be_moved() {
+    let app = App::builder().layer(|it| it.logout_path("/bye").landing("/me")).start().await;
+    let mut browser = Browser::signed_in(&app).await;
+    assert_eq!(app.auth.logout_url(), "/bye");
+    let page = browser.navigate("/bye").await;
+    assert!(page.body.contains("action=\"/bye\""), "{page:?}");
+    assert_eq!(browser.post("/logout").await.body, "fallback", "no path of ours any more");
+    let page = browser.post("/bye").await;
+    assert_eq!(page.location().as_deref(), Some("/bye?signed-out"));
 }

@@ -71,7 +71,7 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
     let keeper = Arc::new(Keeper {
         verifier: IdTokenVerifier::new(id_token_rules, keys, Arc::clone(&clock)),
         clock,
-        mint: Mint::new(session_sealer, names, &client_id, lifetimes),
+        mint: Mint::new(session_sealer, names, &client_id, account.clone(), lifetimes),
         cache: Cache::new(builder.opened_sessions),
         ledger: Ledger::new(LedgerLimits {
             entries: builder.ledger_entries,

@@ -55,7 +55,7 @@ impl Shared {
         if route == Route::Public
             || self.routes.passes_as_preflight(request.method(), request.headers())
         {
-            let origin = self.strip(request, false);
+            let origin = Origin { login_helps: false, ..self.strip(request, false) };
             request.extensions_mut().insert(Presence);
             return Admission::Forward(Passage::anonymous(origin, false));
         }
@@ -201,6 +201,10 @@ impl Shared {
     /// Takes our cookies out of a request, and notes where a refusal from further in leads.
     fn strip<B>(&self, request: &mut Request<B>, dead_session: bool) -> Origin {
         let had_logins = self.keeper.mint.names().strip(request.headers_mut());
-        Origin { uri: request.uri().clone(), had_cookies: had_logins || dead_session }
+        Origin {
+            uri: request.uri().clone(),
+            had_cookies: had_logins || dead_session,
+            login_helps: true,
+        }
     }
 }

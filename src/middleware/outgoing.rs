@@ -38,6 +38,9 @@ pub(crate) struct Origin {
     pub(crate) uri: Uri,
     /// The browser holds cookies of ours that starting a login has to look at.
     pub(crate) had_cookies: bool,
+    /// Whether a login changes anything: a public route does not look at the session it brings, so
+    /// that a redirect to Sentinel would come back here for ever.
+    pub(crate) login_helps: bool,
 }
 
 impl Passage {
@@ -86,8 +89,9 @@ impl Passage {
     }
 
     fn translate<B>(&self, shared: &Arc<Shared>, mark: Mark, origin: &Origin) -> Departing<B> {
-        let Origin { uri, had_cookies } = origin;
-        let wants_login = matches!(mark.reason, MarkReason::NotSignedIn | MarkReason::LoginTooOld);
+        let Origin { uri, had_cookies, login_helps } = origin;
+        let wants_login = *login_helps
+            && matches!(mark.reason, MarkReason::NotSignedIn | MarkReason::LoginTooOld);
         match mark.kind {
             // The login path sees the cookies that have been stripped here.
             RequestKind::Navigation if wants_login && !had_cookies => {

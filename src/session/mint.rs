@@ -10,6 +10,7 @@ use super::{
     record::Session,
 };
 use crate::{
+    account::AccountId,
     clock::Timestamp,
     refresh::{Lifetimes, Schedule},
     seal::Sealer,
@@ -20,6 +21,7 @@ pub(crate) struct Mint {
     sealer: Sealer,
     names: CookieNames,
     client_id: Box<str>,
+    account: AccountId,
     lifetimes: Lifetimes,
 }
 
@@ -47,9 +49,10 @@ impl Mint {
         sealer: Sealer,
         names: CookieNames,
         client_id: &str,
+        account: AccountId,
         lifetimes: Lifetimes,
     ) -> Self {
-        Self { sealer, names, client_id: client_id.into(), lifetimes }
+        Self { sealer, names, client_id: client_id.into(), account, lifetimes }
     }
 
     pub(crate) fn names(&self) -> &CookieNames {
@@ -62,10 +65,11 @@ impl Mint {
         Arc::new(Opened { session, schedule, current_key: true })
     }
 
-    /// Opens the value of a session cookie.
+    /// Opens the value of a session cookie: one of this client and this account.
     pub(crate) fn open(&self, value: &[u8]) -> Result<Opened, crate::seal::Unopenable> {
         let opened = self.sealer.open(self.names.session(), value)?;
         let session = Session::from_payload(&opened.payload, &self.client_id)
+            .filter(|session| session.account == self.account)
             .ok_or(crate::seal::Unopenable::Broken)?;
         let schedule = Schedule::new(&session, &self.lifetimes);
         Ok(Opened { session, schedule, current_key: opened.current_key })
@@ -110,7 +114,8 @@ mod tests {
             refresh_after: Duration::from_secs(1800),
         };
         let sealer = Sealer::new(&[SessionKey::random()], Purpose::Session, "https://a.example");
-        Mint::new(sealer, CookieNames::new(true, "abc123", None), "client", lifetimes)
+        let names = CookieNames::new(true, "abc123", None);
+        Mint::new(sealer, names, "client", sample().account, lifetimes)
     }
 
     fn value(line: &HeaderValue) -> Vec<u8> {

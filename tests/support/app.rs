@@ -12,7 +12,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::Request,
-    http::{HeaderMap, StatusCode, header::CACHE_CONTROL},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CACHE_CONTROL},
     response::IntoResponse,
     routing::{any, get},
 };
@@ -142,14 +142,7 @@ impl AppBuilder {
         let auth = (self.layer)(builder).build().expect("a configuration that works");
         let calls = Arc::new(AtomicUsize::new(0));
         let router = (self.routes)(routes(&auth), &auth);
-        let counter = Arc::clone(&calls);
-        let counted = router.layer(axum::middleware::from_fn(
-            move |request, next: axum::middleware::Next| {
-                counter.fetch_add(1, Ordering::SeqCst);
-                next.run(request)
-            },
-        ));
-        let app = counted.layer(auth.clone());
+        let app = counted(router, &calls).layer(auth.clone());
         let server = tokio::spawn(async move {
             axum::serve(listener, app).await.expect("a server that runs until it is aborted");
         });
@@ -157,7 +150,7 @@ impl AppBuilder {
     }
 }
 
-fn routes(auth: &LpAuthLayer) -> Router {
+pub fn routes(auth: &LpAuthLayer) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/public", any(public))
@@ -239,3 +232,20 @@ async fn end(user: LpUser) -> Result<&'static str, StatusCode> {
 pub fn empty() -> Body {
     Body::empty()
 }
+
+/// Counts the calls of an inner service, and marks its responses with [`FROM_APP`]: what lacks the
+/// mark is the layer's own.
+pub fn counted(router: Router, calls: &Arc<AtomicUsize>) -> Router {
+    let calls = Arc::clone(calls);
+    router.layer(axum::middleware::from_fn(move |request, next: axum::middleware::Next| {
+        calls.fetch_add(1, Ordering::SeqCst);
+        async move {
+            let mut response = next.run(request).await;
+            response.headers_mut().insert(FROM_APP, HeaderValue::from_static("1"));
+            response
+        }
+    }))
+}
+
+/// On every response that the inner service has made.
+pub const FROM_APP: HeaderName = HeaderName::from_static("x-from-app");

@@ -117,6 +117,9 @@ impl Browser {
         let request = self.request(method, url, headers, body);
         let url = self.absolute(url);
         let page = read(request.send().await.expect("an answer"), url).await;
+        if self.is_app(&page.url) {
+            page.assert_caching_is_safe();
+        }
         self.take_cookies(&page);
         page
     }
@@ -238,6 +241,22 @@ impl Page {
         let retry_after = self.header("retry-after").and_then(|it| it.parse::<u64>().ok());
         assert!(retry_after.is_some_and(|seconds| seconds >= 1), "{self:?}");
         assert!(self.set_cookies().is_empty(), "{self:?}");
+    }
+
+    /// L01, L02, checked for every response that a test's browser gets: what the layer has made, and
+    /// whatever carries a cookie of ours, is stored by nobody.
+    #[track_caller]
+    pub fn assert_caching_is_safe(&self) {
+        let ours = !self.headers.contains_key(super::FROM_APP);
+        let has_cookie = !self.session_cookies().is_empty() || !self.login_cookies().is_empty();
+        if ours || has_cookie {
+            let all: Vec<_> = self.headers.get_all("cache-control").iter().collect();
+            assert_eq!(all, ["no-store"], "{self:?}");
+        }
+        if ours {
+            assert_eq!(self.header("x-content-type-options"), Some("nosniff"), "{self:?}");
+            assert!(self.header("referrer-policy").is_some(), "{self:?}");
+        }
     }
 
     fn cookies_with(&self, prefix: &str) -> Vec<String> {

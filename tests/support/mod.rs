@@ -10,13 +10,15 @@
 
 mod app;
 mod browser;
+mod direct;
 mod jar;
 mod steps;
 mod quickstart;
 mod webdriver;
 
-pub use app::{App, AppBuilder};
+pub use app::{App, AppBuilder, FROM_APP, counted, routes};
 pub use browser::{Browser, FETCH, FORM, NAVIGATE, Page, read};
+pub use direct::{Direct, raw};
 pub use jar::Jar;
 pub use steps::{Logs, eventually, raw_get};
 pub use quickstart::{Quickstart, free_port};

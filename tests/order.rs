@@ -1,0 +1,369 @@
+//! Where the layer stands among others: the rows of `docs/order.md`.
+
+mod support;
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    routing::{get, post},
+};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use support::{AGENT, Direct, FETCH, NAVIGATE};
+use tower::{Layer, ServiceBuilder, service_fn};
+use tower_http::{
+    catch_panic::CatchPanicLayer, cors::CorsLayer, limit::RequestBodyLimitLayer,
+    timeout::TimeoutLayer, trace::TraceLayer,
+};
+use tower_lp_auth::{
+    LpUser, SessionKey,
+    test_kit::{Endpoint, Fault, ManualClock},
+};
+
+/// The whole way: a page, Sentinel, the callback, the page.
+async fn assert_signs_in(mut app: Direct, path: &str, returns_to: &str) -> Direct {
+    let start = app.navigate(path).await;
+    start.assert_login();
+    let callback = app.arrive(&start).await;
+    assert_eq!(callback.status, StatusCode::SEE_OTHER, "{callback:?}");
+    assert_eq!(callback.location().as_deref(), Some(returns_to), "{callback:?}");
+    let page = app.fetch(path).await;
+    assert_eq!(page.status, StatusCode::OK, "{page:?}");
+    assert_eq!(page.json()["user_id"], AGENT);
+    app
+}
+
+/// The statuses of the callback and of a protected page, for nobody.
+async fn statuses(app: &mut Direct, prefix: &str) -> (u16, u16) {
+    let callback = app.fetch(&format!("{prefix}/callback?code=a&state=b")).await;
+    let page = app.fetch(&format!("{prefix}/me")).await;
+    (callback.status.as_u16(), page.status.as_u16())
+}
+
+#[tokio::test]
+async fn last_on_a_router_it_has_all_routes_and_the_fallback_behind_it() {
+    let app = Direct::start().await;
+    let whole = app.router.clone().layer(app.auth.clone());
+    let mut app = assert_signs_in(app.whole(whole), "/me", "/me").await;
+    assert_eq!(app.fetch("/nowhere").await.body, "fallback");
+    app.jar.clear();
+    app.fetch("/nowhere").await.assert_unauthorized();
+}
+
+#[tokio::test]
+async fn a_fallback_added_after_it_takes_the_callback_away() {
+    let app = Direct::start().await;
+    let router = Router::new().route("/me", get(|_: LpUser| async { "me" }));
+    let whole = router.layer(app.auth.clone()).fallback(|| async { "outside" });
+    let mut app = app.whole(whole);
+    app.navigate("/me").await.assert_login();
+    for path in ["/callback?code=a&state=b", "/login", "/nowhere"] {
+        let page = app.navigate(path).await;
+        assert_eq!((page.status, &*page.body), (StatusCode::OK, "outside"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_route_added_after_it_is_open_to_everybody() {
+    let app = Direct::start().await;
+    let router = Router::new().route("/me", get(|_: LpUser| async { "me" }));
+    let whole = router.layer(app.auth.clone()).route("/late", get(|| async { "late" }));
+    let mut app = app.whole(whole);
+    assert_eq!(app.fetch("/late").await.body, "late");
+    app.fetch("/me").await.assert_unauthorized();
+}
+
+#[tokio::test]
+async fn as_a_route_layer_it_never_sees_the_callback() {
+    let app = Direct::start().await;
+    let router = Router::new().route("/me", get(|_: LpUser| async { "me" }));
+    let whole = router.route_layer(app.auth.clone());
+    let mut app = app.whole(whole);
+    assert_eq!(statuses(&mut app, "").await, (404, 401));
+}
+
+#[tokio::test]
+async fn on_a_nested_router_it_never_sees_the_callback() {
+    let app = Direct::start().await;
+    let inner = Router::new().route("/me", get(|_: LpUser| async { "me" }));
+    let whole = Router::new().nest("/app", inner.layer(app.auth.clone()));
+    let mut app = app.whole(whole);
+    assert_eq!(statuses(&mut app, "/app").await, (404, 401));
+}
+
+#[tokio::test]
+async fn around_a_nested_service_it_works_with_the_external_prefix() {
+    let mut app = Direct::with(ManualClock::new(), |it| {
+        it.session_key(SessionKey::random())
+            .redirect_uri("https://app.example/app/callback")
+            .external_prefix("/app")
+    })
+    .await;
+    app.prefix = "";
+    let whole = Router::new().nest_service("/app", app.auth.layer(app.router.clone()));
+    let mut app = assert_signs_in(app.whole(whole), "/app/me?x=1", "/app/me?x=1").await;
+    assert_eq!(app.fetch("/app/public").await.status, StatusCode::OK);
+    let logout = app.send(Method::POST, "/app/logout", &FETCH).await;
+    assert_eq!(logout.location().as_deref(), Some("/app/"), "{logout:?}");
+}
+
+#[tokio::test]
+async fn a_router_with_it_can_be_merged_into_another() {
+    let app = Direct::start().await;
+    let outer = Router::new().route("/outside", get(|| async { "outside" }));
+    let whole = outer.merge(app.router.clone().layer(app.auth.clone()));
+    let mut app = assert_signs_in(app.whole(whole), "/me", "/me").await;
+    app.jar.clear();
+    assert_eq!(app.fetch("/outside").await.body, "outside");
+    app.fetch("/nowhere").await.assert_unauthorized();
+}
+
+#[tokio::test]
+async fn around_a_finished_router_it_has_everything_behind_it() {
+    let app = Direct::start().await;
+    let router = app.router.clone();
+    let whole = Router::new().fallback_service(app.auth.layer(router));
+    let mut app = assert_signs_in(app.whole(whole), "/me", "/me").await;
+    app.jar.clear();
+    app.fetch("/nowhere").await.assert_unauthorized();
+}
+
+/// H12: the page's script can read the 401.
+#[tokio::test]
+async fn with_cors_outside_answers_of_ours_are_readable_and_preflights_answered() {
+    let app = Direct::start().await;
+    let cors = CorsLayer::new()
+        .allow_origin(["https://spa.example".parse().unwrap()])
+        .allow_methods([Method::PUT])
+        .allow_credentials(true);
+    let whole = app.router.clone().layer(app.auth.clone()).layer(cors);
+    let mut app = app.whole(whole);
+    let origin = ("origin", "https://spa.example");
+    let page = app.send(Method::GET, "/me", &[origin, FETCH[1]]).await;
+    page.assert_unauthorized();
+    assert_eq!(page.header("access-control-allow-origin"), Some("https://spa.example"));
+    let preflight = [origin, ("access-control-request-method", "PUT")];
+    let page = app.send(Method::OPTIONS, "/me", &preflight).await;
+    assert_eq!(page.status, StatusCode::OK, "{page:?}");
+    assert_eq!(page.header("access-control-allow-methods"), Some("PUT"));
+    assert_eq!(app.calls(), 0);
+}
+
+#[tokio::test]
+async fn with_cors_inside_preflights_have_to_be_let_pass_and_answers_of_ours_are_not_readable() {
+    for allowed in [false, true] {
+        let app = Direct::with(ManualClock::new(), |it| {
+            it.session_key(SessionKey::random()).allow_preflight(allowed)
+        })
+        .await;
+        let cors = CorsLayer::new().allow_origin(["https://spa.example".parse().unwrap()]);
+        let whole = app.router.clone().layer(cors).layer(app.auth.clone());
+        let mut app = app.whole(whole);
+        let preflight =
+            [("origin", "https://spa.example"), ("access-control-request-method", "PUT")];
+        let page = app.send(Method::OPTIONS, "/me", &preflight).await;
+        let expected = if allowed { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+        assert_eq!(page.status, expected, "{allowed}: {page:?}");
+        let page = app.send(Method::GET, "/me", &preflight[..1]).await;
+        page.assert_unauthorized();
+        assert_eq!(page.header("access-control-allow-origin"), None);
+    }
+}
+
+/// `code` and `state` are in the callback's query.
+#[tokio::test]
+async fn a_trace_inside_never_sees_a_code_and_one_outside_does() {
+    for outside in [false, true] {
+        let app = Direct::start().await;
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&seen);
+        let trace = TraceLayer::new_for_http().make_span_with(move |request: &Request<Body>| {
+            log.lock().unwrap().push(request.uri().to_string());
+            tracing::Span::none()
+        });
+        let (router, auth) = (app.router.clone(), app.auth.clone());
+        let whole =
+            if outside { router.layer(auth).layer(trace) } else { router.layer(trace).layer(auth) };
+        assert_signs_in(app.whole(whole), "/me", "/me").await;
+        let seen = seen.lock().unwrap();
+        let code = seen.iter().any(|uri| uri.contains("code="));
+        assert_eq!(code, outside, "{seen:?}");
+        assert!(seen.iter().any(|uri| uri == "/me"), "{seen:?}");
+    }
+}
+
+/// A request that is cut off outside does not take the session's refresh with it.
+#[tokio::test]
+async fn a_timeout_outside_cuts_the_wait_and_loses_no_token() {
+    let app = Direct::start().await;
+    let timeout = |millis| {
+        TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_millis(millis))
+    };
+    app.sentinel.set_access_token_lifetime(Duration::from_secs(3600));
+    let whole = app.router.clone().layer(app.auth.clone()).layer(timeout(150));
+    let mut app = assert_signs_in(app.whole(whole), "/me", "/me").await;
+    app.advance(3601);
+    app.sentinel.inject(Endpoint::Refresh, Fault::Late(Duration::from_millis(400)));
+    let page = app.fetch("/me").await;
+    assert_eq!(page.status, StatusCode::GATEWAY_TIMEOUT, "{page:?}");
+    let patient = app.auth.layer(app.router.clone());
+    let request = app.request(Method::GET, "/me", &FETCH);
+    let response = tower::ServiceExt::oneshot(patient, request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let counts = app.sentinel.counts();
+    assert_eq!((counts.refreshes, counts.reuses), (1, 0));
+}
+
+#[tokio::test]
+async fn a_timeout_inside_bounds_the_handler_alone() {
+    let app = Direct::start().await;
+    let timeout =
+        TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_millis(100));
+    let whole = app.router.clone().layer(timeout).layer(app.auth.clone());
+    app.sentinel.inject(Endpoint::Token, Fault::Late(Duration::from_millis(300)));
+    let mut app = assert_signs_in(app.whole(whole), "/me", "/me").await;
+    let page = app.fetch("/sleep").await;
+    assert_eq!(page.status, StatusCode::GATEWAY_TIMEOUT, "{page:?}");
+    assert_eq!(page.header("cache-control"), Some("private"), "{page:?}");
+}
+
+/// O07: what a handler breaks is the handler's.
+#[tokio::test]
+async fn a_panic_is_caught_on_either_side_and_leaves_the_sessions_whole() {
+    for outside in [false, true] {
+        let app = Direct::start().await;
+        let router = app.router.clone().route(
+            "/panic",
+            get(|_: LpUser| async {
+                if true {
+                    panic!("the handler's own");
+                }
+            }),
+        );
+        let (auth, catch) = (app.auth.clone(), CatchPanicLayer::new());
+        let whole =
+            if outside { router.layer(auth).layer(catch) } else { router.layer(catch).layer(auth) };
+        let mut app = assert_signs_in(app.whole(whole), "/me", "/me").await;
+        app.advance(2000); // a refresh runs beside the handler that panics
+        let page = app.fetch("/panic").await;
+        assert_eq!(page.status, StatusCode::INTERNAL_SERVER_ERROR, "{outside}: {page:?}");
+        let page = app.fetch("/me").await;
+        assert_eq!(page.status, StatusCode::OK, "{outside}: {page:?}");
+        assert_eq!(app.sentinel.counts().reuses, 0, "{outside}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_limit_works_on_either_side() {
+    for outside in [false, true] {
+        let app = Direct::start().await;
+        let router = app.router.clone().route("/echo", post(|body: Bytes| async move { body }));
+        let (auth, limit) = (app.auth.clone(), RequestBodyLimitLayer::new(4));
+        let whole =
+            if outside { router.layer(auth).layer(limit) } else { router.layer(limit).layer(auth) };
+        let app = assert_signs_in(app.whole(whole), "/me", "/me").await;
+        for (body, status) in [("1234", 200), ("12345", 413)] {
+            let mut request = app.request(Method::POST, "/echo", &[]);
+            *request.body_mut() = Body::from(body);
+            let page = app.call(request).await;
+            assert_eq!(page.status.as_u16(), status, "{outside} {body}: {page:?}");
+        }
+    }
+}
+
+/// O05: the inner one trusts what the outer one of the same configuration has found.
+#[tokio::test]
+async fn twice_it_works_once() {
+    let app = Direct::start().await;
+    let guarded = app
+        .router
+        .clone()
+        .route("/guarded", get(|| async { "in" }).layer(app.auth.require_admin()));
+    let twice = guarded.layer(app.auth.clone()).layer(app.auth.clone());
+    let mut app = assert_signs_in(app.whole(twice), "/me", "/me").await;
+    app.advance(2000);
+    let page = app.fetch("/").await;
+    assert_eq!(page.body, format!("hello {AGENT}"));
+    assert_eq!(page.session_cookies().len(), 1, "{page:?}");
+    assert_eq!(page.headers.get_all("vary").iter().count(), 1, "{page:?}");
+    assert_eq!(app.sentinel.counts().refreshes, 1);
+    let page = app.fetch("/guarded").await;
+    assert_eq!(page.json()["reason"], "forbidden", "{page:?}");
+    let logout = app.send(Method::POST, "/logout", &FETCH).await;
+    assert_eq!(logout.set_cookies().len(), 1, "{logout:?}");
+    let page = app.fetch("/").await;
+    assert_eq!(page.body, "hello stranger");
+    assert_eq!(page.headers.get_all("vary").iter().count(), 1, "{page:?}");
+    let start = app.navigate("/me").await;
+    start.assert_login();
+    assert_eq!(start.set_cookies().len(), 1, "{start:?}");
+}
+
+/// O05: on the whole and once more on a part of it.
+#[tokio::test]
+async fn on_a_router_and_on_a_part_of_it_it_works_once() {
+    let app = Direct::start().await;
+    let inner =
+        Router::new().route("/who", get(|user: LpUser| async move { user.id().to_owned() }));
+    let router = app.router.clone().nest("/part", inner.layer(app.auth.clone()));
+    let whole = router.layer(app.auth.clone());
+    let mut app = assert_signs_in(app.whole(whole), "/me", "/me").await;
+    app.advance(400);
+    let page = app.fetch("/part/who").await;
+    assert_eq!((page.body.as_str(), page.session_cookies().len()), (AGENT, 1), "{page:?}");
+    app.jar.clear();
+    app.fetch("/part/who").await.assert_unauthorized();
+}
+
+/// A layer of another configuration counts for nothing: each asks for a session of its own.
+#[tokio::test]
+async fn two_different_ones_each_ask_for_their_own_session() {
+    let app = Direct::start().await;
+    let other = app.beside(|it| {
+        it.session_key(SessionKey::random())
+            .redirect_uri("https://app.example/inner/callback")
+            .login_path("/inner/login")
+            .logout_path("/inner/logout")
+    });
+    let inner = app.router.clone().layer(other.auth.clone());
+    let whole = inner.layer(app.auth.clone());
+    let mut app = app.whole(whole);
+    let start = app.navigate("/me").await;
+    app.arrive(&start).await;
+    app.fetch("/me").await.assert_unauthorized(); // by the inner one
+    let start = app.navigate("/me").await;
+    start.assert_login();
+    let location = start.location().unwrap_or_default();
+    assert!(location.contains("inner%2Fcallback"), "{location}");
+    app.arrive(&start).await;
+    assert_eq!(app.fetch("/me").await.json()["user_id"], AGENT);
+    assert_eq!(app.jar.names().len(), 2, "{:?}", app.jar.names());
+}
+
+#[tokio::test]
+async fn it_needs_no_axum() {
+    async fn handler(request: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let user = request.extensions().get::<LpUser>().map(|user| user.id().to_owned());
+        let body = serde_json::json!({ "user_id": user }).to_string();
+        let mut response = Response::new(Full::from(body));
+        response.headers_mut().insert("x-from-app", "1".parse().unwrap());
+        Ok(response)
+    }
+    let app = Direct::start().await;
+    let stack = ServiceBuilder::new()
+        .layer(app.auth.clone())
+        .concurrency_limit(1)
+        .service(service_fn(handler));
+    let whole = Router::new().fallback_service(stack);
+    let mut app = assert_signs_in(app.whole(whole), "/me", "/me").await;
+    app.jar.clear();
+    app.send(Method::GET, "/me", &NAVIGATE).await.assert_login();
+    app.fetch("/me").await.assert_unauthorized();
+    assert_eq!(app.fetch("/").await.json()["user_id"], serde_json::Value::Null);
+}
