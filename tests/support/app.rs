@@ -239,3 +239,10 @@ async fn end(user: LpUser) -> Result<&'static str, StatusCode> {
 pub fn empty() -> Body {
     Body::empty()
 }
+
+impl AppBuilder {
+    /// An application on a MockSentinel of the test's own, with its clock.
+    pub fn on(sentinel: MockSentinel, clock: ManualClock) -> Self {
+        Self { shared: Some((sentinel, clock, SessionKey::random())), ..App::builder() }
+    }
+}
