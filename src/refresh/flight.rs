@@ -60,6 +60,8 @@ impl Keeper {
     /// Asks for a refresh of what `served` holds.
     pub(crate) fn refresh(self: &Arc<Self>, served: &Held) -> Departure {
         let session = &served.opened.session;
+        // Read before a flight is noted: whatever a clock does then leaves no flight that never lands.
+        let (started_at, took_off) = (self.now(), self.clock.monotonic());
         let mut known = served.track.lock();
         let moved = known.highest.generation > session.pair.generation
             || known.spent.is_some_and(|spent| session.pair.generation <= spent);
@@ -70,7 +72,7 @@ impl Keeper {
             return Departure::Joined(landing.clone());
         }
         if let Some(attempts) = known.attempts {
-            let left = attempts.not_before.saturating_sub(self.clock.monotonic());
+            let left = attempts.not_before.saturating_sub(took_off);
             if !left.is_zero() {
                 return Departure::Blocked(left);
             }
@@ -82,8 +84,8 @@ impl Keeper {
         let flight = Flight {
             keeper: Arc::clone(self),
             held: served.clone(),
-            started_at: self.now(),
-            took_off: self.clock.monotonic(),
+            started_at,
+            took_off,
             concluded: false,
             _landed: landed,
         };

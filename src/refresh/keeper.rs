@@ -269,13 +269,13 @@ impl Keeper {
         {
             return Considered::Over { dead: true };
         }
-        let opened = if opened.schedule.wants_reseal(now) || !opened.current_key {
-            self.reseal(held, &mut known, opened, now)
-        } else {
-            opened
-        };
+        let wants_reseal = opened.schedule.wants_reseal(now) || !opened.current_key;
+        let opened = if wants_reseal { self.reseal(held, &mut known, opened, now) } else { opened };
         let freshness = opened.schedule.freshness(now);
         drop(known);
+        if wants_reseal {
+            self.ledger.trim_results();
+        }
         let served = Held { opened, track: Arc::clone(&held.track) };
         match freshness {
             Freshness::Fresh => Considered::Serve { served, refresh: false },

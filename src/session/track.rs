@@ -87,9 +87,10 @@ pub(crate) enum Standing {
     /// Served by the result of the highest pair, and answered with its cookie.
     Result,
     /// A lower pair whose result is gone: its own access token serves while it lives; its refresh
-    /// token is never presented.
+    /// token is never presented. That it is known to be spent says nothing of the higher pair, which
+    /// the jar may hold by now.
     Overtaken,
-    /// Its generation's refresh token is spent: the session is over as far as it knows.
+    /// The refresh token of the highest generation is spent: the session is over as far as is known.
     Spent,
 }
 
@@ -97,7 +98,7 @@ pub(crate) enum Standing {
 pub(crate) fn standing(own: Pair, highest: Pair, has_result: bool, spent: Option<u32>) -> Standing {
     if own < highest && has_result {
         Standing::Result
-    } else if spent.is_some_and(|spent| own.generation <= spent) {
+    } else if spent.is_some_and(|spent| own.max(highest).generation <= spent) {
         Standing::Spent
     } else if own < highest {
         Standing::Overtaken
@@ -188,7 +189,10 @@ mod tests {
             (pair(1, 1), pair(1, 2), true, None, Standing::Result),
             (pair(0, 0), pair(1, 0), false, None, Standing::Overtaken),
             (pair(0, 0), pair(0, 0), false, Some(0), Standing::Spent),
-            (pair(0, 0), pair(1, 0), false, Some(0), Standing::Spent),
+            (pair(0, 1), pair(0, 0), false, Some(0), Standing::Spent),
+            (pair(0, 0), pair(0, 1), false, Some(0), Standing::Spent),
+            (pair(0, 0), pair(1, 0), false, Some(0), Standing::Overtaken),
+            (pair(0, 0), pair(1, 0), false, Some(1), Standing::Spent),
             (pair(0, 0), pair(1, 0), true, Some(0), Standing::Result),
             (pair(1, 0), pair(0, 0), false, Some(0), Standing::Own),
         ];

@@ -249,3 +249,10 @@ pub fn counted(router: Router, calls: &Arc<AtomicUsize>) -> Router {
 
 /// On every response that the inner service has made.
 pub const FROM_APP: HeaderName = HeaderName::from_static("x-from-app");
+
+impl AppBuilder {
+    /// An application on a MockSentinel of the test's own, with its clock.
+    pub fn on(sentinel: MockSentinel, clock: ManualClock) -> Self {
+        Self { shared: Some((sentinel, clock, SessionKey::random())), ..App::builder() }
+    }
+}
