@@ -27,7 +27,7 @@ pub fn return_path(data: &[u8]) -> bool {
         let end = redirect_uri.join(path).expect("a path that a browser can follow");
         assert_eq!(end.origin(), redirect_uri.origin(), "{path:?} leaves");
     };
-    let _ = guard.from_query(text).inspect(|path| stays(path.as_str()));
+    let _ = guard.query_target(text).inspect(|path| stays(path.as_str()));
     let Some(path) = guard.check(text) else { return false };
     assert_eq!(path.as_str(), text, "a path is sent as it came");
     assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text:?} is no header value");

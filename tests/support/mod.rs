@@ -12,16 +12,16 @@ mod app;
 mod browser;
 mod direct;
 mod jar;
-mod steps;
 mod quickstart;
+mod steps;
 mod webdriver;
 
 pub use app::{App, AppBuilder, FROM_APP, counted, routes};
 pub use browser::{Browser, FETCH, FORM, NAVIGATE, Page, read};
 pub use direct::{Direct, raw};
 pub use jar::Jar;
-pub use steps::{Logs, eventually, raw_get};
 pub use quickstart::{Quickstart, free_port};
+pub use steps::{Logs, eventually, raw_get};
 pub use webdriver::Chromium;
 
 /// The user that `Browser::sign_in` signs in as, unless told otherwise: MockSentinel's agent.
