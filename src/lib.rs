@@ -1,17 +1,18 @@
 #![doc = include_str!("../docs/crate.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod caller; // who is calling, may they?
-mod config;
-mod jwt; // believe a token
-mod login; // nobody yet
+// In the order in which a request meets them:
 mod middleware; // a request arrives
-mod refresh; // tokens age
-mod respond; // the answer
-mod seal; // what the browser keeps
-mod sentinel; // ask LivePerson
+mod caller; // who is calling, may they?
 mod session; // what is known of them
-mod user; // the handler's side // set up
+mod seal; // what the browser keeps
+mod login; // nobody yet
+mod sentinel; // ask LivePerson
+mod jwt; // believe a token
+mod refresh; // tokens age
+mod user; // the handler's side
+mod respond; // the answer
+mod config; // set up
 
 #[cfg(feature = "test-kit")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-kit")))]
