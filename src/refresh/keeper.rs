@@ -123,7 +123,7 @@ pub(crate) enum Found {
         /// There was a cookie, and it is worthless for good.
         dead: bool,
     },
-    /// Live cookies of different sessions: never "the first wins".
+    /// Live cookies of different sessions, never "the first wins"; or more than are opened.
     Ambiguous,
     /// One session; whether it may be served is [`Keeper::consider`]'s.
     Session(Held),
@@ -152,7 +152,7 @@ impl Keeper {
     pub(crate) fn find(&self, candidates: &Candidates<'_>, now: Timestamp) -> Found {
         let values = match candidates {
             Candidates::Few(values) => values.as_slice(),
-            Candidates::TooMany => return Found::Nobody { dead: false },
+            Candidates::TooMany => return Found::Ambiguous,
         };
         if let [value] = values {
             return match self.open(value, now) {
