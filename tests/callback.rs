@@ -238,7 +238,13 @@ async fn a_callback_that_is_repeated_presents_no_code_again() {
     assert!(again.deletes_login(), "{again:?}");
     assert_eq!(app.sentinel.counts().exchanges, 1);
 
-    for (mut browser, page) in [(without, page), (kept, again)] {
+    let mut signed_out = browser;
+    signed_out.post("/logout").await;
+    let back = signed_out.navigate(&callback).await;
+    back.assert_refused();
+    assert_eq!(app.sentinel.counts().exchanges, 1);
+
+    for (mut browser, page) in [(without, page), (kept, again), (signed_out, back)] {
         let authorized = app.sentinel.counts().authorize;
         assert_way_forward_signs_in(&mut browser, &app, &page, "a replay").await;
         assert_eq!(app.sentinel.counts().authorize, authorized + 1);
@@ -825,6 +831,89 @@ async fn claims_of_any_size_or_shape_split_no_header_and_end_in_a_session_or_a_p
     }
 }
 
+/// C14, C15: what a sibling has tossed in ends on a page, not in a loop.
+#[tokio::test]
+async fn session_cookies_that_no_login_can_replace_end_on_a_page() {
+    let app = App::start().await;
+    let (one, two) = (Browser::signed_in(&app).await, Browser::signed_in(&app).await);
+    let (name, one_value) = one.jar.session().expect("a session");
+    let (_, two_value) = two.jar.session().expect("another session");
+    for (case, values, signs_in) in [
+        ("two sessions", vec![one_value, two_value], false),
+        ("five cookies", vec!["a", "b", "c", "d", "e"], false),
+        ("four cookies", vec!["a", "b", "c", "d"], true),
+        ("one twice and a broken one", vec![one_value, "a", one_value], true),
+    ] {
+        let mut browser = Browser::new(&app);
+        let callback = browser.reach_callback(&app, "/me").await;
+        let mut tossed: Vec<_> = values.iter().map(|value| format!("{name}={value}")).collect();
+        tossed.extend(browser.jar.header());
+        let cookies = tossed.join("; ");
+        browser.jar.clear();
+        let headers: Vec<_> = NAVIGATE.into_iter().chain([("cookie", &*cookies)]).collect();
+        let page = browser.send(Method::GET, &callback, &headers, None).await;
+        assert!(page.deletes_login(), "{case}: {page:?}");
+        assert_eq!(page.session_cookies().len(), usize::from(signs_in), "{case}: {page:?}");
+        if signs_in {
+            assert_eq!(page.location().as_deref(), Some("/me"), "{case}: {page:?}");
+        } else {
+            page.assert_refused();
+            assert!(page.body.contains("Two sessions at once"), "{case}: {page:?}");
+            assert_eq!(one.clone().fetch("/me").await.status, 200, "{case}");
+            assert_eq!(two.clone().fetch("/me").await.status, 200, "{case}");
+        }
+    }
+}
+
+/// M01: a login at its most talkative, and one that fails.
+#[tokio::test]
+async fn no_secret_of_a_login_is_ever_logged() {
+    let (logs, _guard) = Logs::capture();
+    let app = App::builder().layer(|layer| layer.pkce(true)).start().await;
+    let mut secrets = vec![app.sentinel.client_secret().to_owned()];
+    for fault in [None, Some(Fault::oauth_error("invalid_grant")), Some(Fault::status(500))] {
+        if let Some(fault) = fault {
+            app.sentinel.inject(Endpoint::Token, fault);
+        }
+        let mut browser = Browser::new(&app);
+        let callback = browser.reach_callback(&app, "/me?canary-query").await;
+        secrets.push(parameter(&callback, "code"));
+        secrets.push(parameter(&callback, "state"));
+        secrets.push(browser.jar.logins()[0].1.to_owned());
+        browser.navigate(&callback).await;
+        secrets.push(last_exchange(&app).field("code_verifier").expect("PKCE").to_owned());
+        if let Some((_, session)) = browser.jar.session() {
+            secrets.push(session.to_owned());
+            secrets.push(browser.fetch("/token").await.body);
+        }
+    }
+    let logged = logs.text();
+    let ours: Vec<_> = logged.lines().filter(|line| line.contains("tower_lp_auth")).collect();
+    assert!(ours.iter().any(|line| line.contains("signed in")), "{ours:?}");
+    assert!(ours.iter().any(|line| line.contains("invalid_grant")), "{ours:?}");
+    assert_eq!(secrets.len(), 1 + 3 * 4 + 2);
+    for line in ours {
+        for secret in secrets.iter().map(String::as_str).chain(["canary-query"]) {
+            assert!(!line.contains(secret), "{line}");
+        }
+    }
+}
+
+/// A shutdown lets a login finish whose code is already presented.
+#[tokio::test]
+async fn a_shutdown_waits_for_an_exchange_under_way() {
+    let app = App::start().await;
+    app.sentinel.inject(Endpoint::Token, Fault::Late(Duration::from_millis(300)));
+    let mut browser = Browser::new(&app);
+    let callback = browser.reach_callback(&app, "/me").await;
+    let running = open_in_background(&browser, &callback);
+    eventually("the code is presented", || app.sentinel.counts().exchanges == 1).await;
+    assert!(!app.auth.shutdown(Duration::from_millis(1)).await);
+    assert!(app.auth.shutdown(Duration::from_secs(5)).await);
+    let page = running.await.unwrap();
+    assert_eq!(page.session_cookies().len(), 1, "{page:?}");
+}
+
 /// C11.
 #[tokio::test]
 async fn a_session_too_large_for_its_cookie_fails_loudly_at_login() {
@@ -887,6 +976,21 @@ async fn of_several_login_cookies_with_one_name_the_one_that_opens_counts() {
             page.assert_refused();
         }
     }
+}
+
+/// B38, C17: HTTP/2 and some proxies hand cookies over in several fields.
+#[tokio::test]
+async fn a_login_cookie_is_found_in_any_cookie_field() {
+    let app = App::start().await;
+    let mut browser = Browser::new(&app);
+    let callback = browser.reach_callback(&app, "/me").await;
+    let cookie = browser.jar.header().expect("a login cookie");
+    let headers: Vec<_> = NAVIGATE
+        .into_iter()
+        .chain([("cookie", "theme=dark"), ("cookie", &*cookie), ("cookie", "a=b")])
+        .collect();
+    let page = Browser::new(&app).send(Method::GET, &callback, &headers, None).await;
+    assert_eq!(page.location().as_deref(), Some("/me"), "{page:?}");
 }
 
 /// B39.

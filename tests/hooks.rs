@@ -203,6 +203,7 @@ async fn the_application_is_told_why_each_session_ends_once() {
         ("end_session", EndReason::Logout),
         ("login", EndReason::Replaced),
         ("invalid_grant", EndReason::RefreshRefused),
+        ("another user", EndReason::IdentityChanged),
         ("lost rotation", EndReason::RotationLost),
     ] {
         let mut browser = Browser::signed_in(&app).await;
@@ -225,6 +226,14 @@ async fn the_application_is_told_why_each_session_ends_once() {
                 app.sentinel.inject(Endpoint::Refresh, fault);
                 app.advance(8 * 3600 - 30);
                 browser.fetch("/me").await.assert_unauthorized();
+            }
+            "another user" => {
+                app.sentinel.set_refresh_id_token(true);
+                app.sentinel.set_id_claim("sub", "somebody else");
+                app.advance(8 * 3600 - 30);
+                browser.fetch("/me").await.assert_unauthorized();
+                app.sentinel.set_refresh_id_token(false);
+                app.sentinel.reset_id_claims();
             }
             _ => {
                 app.sentinel.inject(Endpoint::Refresh, Fault::LostResponse);
