@@ -74,6 +74,7 @@ async fn a_login_that_the_hook_denies_ends_on_a_page_without_a_session() {
     page.assert_closed_page(403);
     assert!(page.deletes_login(), "{page:?}");
     assert_eq!(browser.jar.header(), None);
+    assert_eq!(app.sentinel.counts().exchanges, 1);
     assert_eq!(page.way_forward(), "/login?return_to=%2Fme");
     assert_eq!(app.calls(), 0);
 }
