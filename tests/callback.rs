@@ -312,6 +312,38 @@ async fn twenty_callbacks_at_once_present_the_code_once_and_make_one_session() {
     assert_eq!(browser.fetch("/me").await.status, 200);
 }
 
+/// B12, B27, X07: nor does a failure multiply the calls.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_callbacks_at_once_make_one_call_when_it_fails_too() {
+    let app = App::start().await;
+    for (case, fault, ends) in [
+        ("500", Fault::status(500), true),
+        ("invalid_grant", Fault::oauth_error("invalid_grant"), true),
+        ("429", Fault::throttled(30), false),
+    ] {
+        let before = app.sentinel.counts().exchanges;
+        app.sentinel.inject(Endpoint::Token, Fault::after(Duration::from_millis(200), fault));
+        let mut browser = Browser::new(&app);
+        let callback = browser.reach_callback(&app, "/me").await;
+        let tasks: Vec<_> = (0..20).map(|_| open_in_background(&browser, &callback)).collect();
+        let mut explained = 0;
+        for task in tasks {
+            let page = task.await.unwrap();
+            if page.status == 303 {
+                assert_eq!(page.location().as_deref(), Some("/"), "{case}: {page:?}");
+                assert!(page.set_cookies().is_empty(), "{case}: {page:?}");
+            } else {
+                page.assert_closed_page(page.status.as_u16());
+                assert!(ends || !page.deletes_login(), "{case}: {page:?}");
+                explained += 1;
+            }
+        }
+        assert!(explained >= 1, "{case}");
+        assert_eq!(app.sentinel.counts().exchanges, before + 1, "{case}");
+    }
+    assert_eq!(app.calls(), 0);
+}
+
 /// Jar rule 4.
 #[tokio::test]
 async fn a_reload_during_a_slow_exchange_gets_the_session() {
