@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Response};
 
 use super::{
     LoginDecision, LoginDesk, Refusal, Reply,
-    exchange::{Entrance, Running},
+    exchange::{Entrance, NoOutcome, Running},
     hook,
     pending::{Pending, State, StateHash},
 };
@@ -129,8 +129,11 @@ impl LoginDesk {
                 return Refusal { retry_after: Some(1), again: again(), ..refusal }.into();
             }
         };
-        let Some(arrival) = ticket.outcome().await else {
-            return self.to_landing();
+        let arrival = match ticket.outcome().await {
+            Ok(arrival) => arrival,
+            Err(NoOutcome::Overtaken) => return self.to_landing(),
+            // Redirected, it would start all over again where the landing page is protected.
+            Err(NoOutcome::Lost) => return refusal(RejectionReason::LoginRefused).into(),
         };
         let delete = self.keeper.mint.names().delete(&name);
         match arrival {
