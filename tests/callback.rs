@@ -612,7 +612,7 @@ async fn an_exchange_that_fails_after_it_was_sent_ends_the_login_with_a_retry_li
     Browser::signed_in(&app).await;
 }
 
-/// E-cases at the callback: keys that cannot be had refuse the login for now.
+/// X17: keys that cannot be had refuse the login for now.
 #[tokio::test]
 async fn a_login_without_keys_to_verify_with_is_refused_for_now() {
     let app = App::start().await;
@@ -960,13 +960,13 @@ struct Counted(Arc<Mutex<HashMap<String, Arc<AtomicU64>>>>);
 impl Counted {
     /// How often a callback came to this outcome.
     fn logins(&self, outcome: &str) -> u64 {
-        let counters = self.0.lock().unwrap();
+        let counters = self.0.lock().expect("no test has panicked");
         let counter = counters.get(&format!("lp_auth_logins_total {outcome}"));
         counter.expect("a counter that the layer has made").load(Ordering::Relaxed)
     }
 
     fn all_logins(&self) -> u64 {
-        let counters = self.0.lock().unwrap();
+        let counters = self.0.lock().expect("no test has panicked");
         let logins = counters.iter().filter(|(key, _)| key.starts_with("lp_auth_logins_total "));
         logins.map(|(_, counter)| counter.load(Ordering::Relaxed)).sum()
     }
@@ -980,7 +980,9 @@ impl metrics::Recorder for Counted {
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         let labels: Vec<_> = key.labels().map(metrics::Label::value).collect();
         let name = format!("{} {}", key.name(), labels.join(" "));
-        Counter::from_arc(Arc::clone(self.0.lock().unwrap().entry(name).or_default()))
+        Counter::from_arc(Arc::clone(
+            self.0.lock().expect("no test has panicked").entry(name).or_default(),
+        ))
     }
 
     fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {

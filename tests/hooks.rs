@@ -294,7 +294,7 @@ async fn an_end_hook_that_panics_leaves_the_logout_as_it_is() {
     assert!(app.auth.shutdown(Duration::from_secs(5)).await);
 }
 
-/// G-cases: a handler's end of a session is as final as a logout.
+/// G05: a handler's end of a session is as final as a logout.
 #[tokio::test]
 async fn a_handler_that_ends_the_session_deletes_its_cookie_and_revokes_if_chosen() {
     for revoke in [false, true] {
