@@ -2,9 +2,18 @@
 
 mod support;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use http::Method;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use serde_json::{Value, json};
 use support::{AGENT, App, Browser, FETCH, Logs, NAVIGATE, Page, eventually, read};
 use tokio::{
@@ -12,7 +21,7 @@ use tokio::{
     time::Instant,
 };
 use tower_lp_auth::{
-    Audience, Builder, Rejection, RejectionReason, SessionKey,
+    Audience, Builder, LoginDecision, Rejection, RejectionReason, SessionKey,
     test_kit::{Call, Endpoint, Fault, ManualClock},
 };
 use url::Url;
@@ -238,7 +247,13 @@ async fn a_callback_that_is_repeated_presents_no_code_again() {
     assert!(again.deletes_login(), "{again:?}");
     assert_eq!(app.sentinel.counts().exchanges, 1);
 
-    for (mut browser, page) in [(without, page), (kept, again)] {
+    let mut signed_out = browser;
+    signed_out.post("/logout").await;
+    let back = signed_out.navigate(&callback).await;
+    back.assert_refused();
+    assert_eq!(app.sentinel.counts().exchanges, 1);
+
+    for (mut browser, page) in [(without, page), (kept, again), (signed_out, back)] {
         let authorized = app.sentinel.counts().authorize;
         assert_way_forward_signs_in(&mut browser, &app, &page, "a replay").await;
         assert_eq!(app.sentinel.counts().authorize, authorized + 1);
@@ -295,6 +310,38 @@ async fn twenty_callbacks_at_once_present_the_code_once_and_make_one_session() {
     assert_eq!(sessions.len(), 1, "{sessions:?}");
     assert_eq!(app.sentinel.counts().exchanges, 1);
     assert_eq!(browser.fetch("/me").await.status, 200);
+}
+
+/// B12, B27, X07: nor does a failure multiply the calls.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_callbacks_at_once_make_one_call_when_it_fails_too() {
+    let app = App::start().await;
+    for (case, fault, ends) in [
+        ("500", Fault::status(500), true),
+        ("invalid_grant", Fault::oauth_error("invalid_grant"), true),
+        ("429", Fault::throttled(30), false),
+    ] {
+        let before = app.sentinel.counts().exchanges;
+        app.sentinel.inject(Endpoint::Token, Fault::after(Duration::from_millis(200), fault));
+        let mut browser = Browser::new(&app);
+        let callback = browser.reach_callback(&app, "/me").await;
+        let tasks: Vec<_> = (0..20).map(|_| open_in_background(&browser, &callback)).collect();
+        let mut explained = 0;
+        for task in tasks {
+            let page = task.await.unwrap();
+            if page.status == 303 {
+                assert_eq!(page.location().as_deref(), Some("/"), "{case}: {page:?}");
+                assert!(page.set_cookies().is_empty(), "{case}: {page:?}");
+            } else {
+                page.assert_closed_page(page.status.as_u16());
+                assert!(ends || !page.deletes_login(), "{case}: {page:?}");
+                explained += 1;
+            }
+        }
+        assert!(explained >= 1, "{case}");
+        assert_eq!(app.sentinel.counts().exchanges, before + 1, "{case}");
+    }
+    assert_eq!(app.calls(), 0);
 }
 
 /// Jar rule 4.
@@ -565,7 +612,7 @@ async fn an_exchange_that_fails_after_it_was_sent_ends_the_login_with_a_retry_li
     Browser::signed_in(&app).await;
 }
 
-/// E-cases at the callback: keys that cannot be had refuse the login for now.
+/// X17: keys that cannot be had refuse the login for now.
 #[tokio::test]
 async fn a_login_without_keys_to_verify_with_is_refused_for_now() {
     let app = App::start().await;
@@ -825,6 +872,183 @@ async fn claims_of_any_size_or_shape_split_no_header_and_end_in_a_session_or_a_p
     }
 }
 
+/// C14, C15: what a sibling has tossed in ends on a page, not in a loop.
+#[tokio::test]
+async fn session_cookies_that_no_login_can_replace_end_on_a_page() {
+    let app = App::start().await;
+    let (one, two) = (Browser::signed_in(&app).await, Browser::signed_in(&app).await);
+    let (name, one_value) = one.jar.session().expect("a session");
+    let (_, two_value) = two.jar.session().expect("another session");
+    for (case, values, signs_in) in [
+        ("two sessions", vec![one_value, two_value], false),
+        ("five cookies", vec!["a", "b", "c", "d", "e"], false),
+        ("four cookies", vec!["a", "b", "c", "d"], true),
+        ("one twice and a broken one", vec![one_value, "a", one_value], true),
+    ] {
+        let mut browser = Browser::new(&app);
+        let callback = browser.reach_callback(&app, "/me").await;
+        let mut tossed: Vec<_> = values.iter().map(|value| format!("{name}={value}")).collect();
+        tossed.extend(browser.jar.header());
+        let cookies = tossed.join("; ");
+        browser.jar.clear();
+        let headers: Vec<_> = NAVIGATE.into_iter().chain([("cookie", &*cookies)]).collect();
+        let page = browser.send(Method::GET, &callback, &headers, None).await;
+        assert!(page.deletes_login(), "{case}: {page:?}");
+        assert_eq!(page.session_cookies().len(), usize::from(signs_in), "{case}: {page:?}");
+        if signs_in {
+            assert_eq!(page.location().as_deref(), Some("/me"), "{case}: {page:?}");
+        } else {
+            page.assert_refused();
+            assert!(page.body.contains("Two sessions at once"), "{case}: {page:?}");
+            assert_eq!(one.clone().fetch("/me").await.status, 200, "{case}");
+            assert_eq!(two.clone().fetch("/me").await.status, 200, "{case}");
+        }
+    }
+}
+
+/// M01: a login at its most talkative, and one that fails.
+#[tokio::test]
+async fn no_secret_of_a_login_is_ever_logged() {
+    let (logs, _guard) = Logs::capture();
+    let app = App::builder().layer(|layer| layer.pkce(true)).start().await;
+    let mut secrets = vec![app.sentinel.client_secret().to_owned()];
+    for fault in [None, Some(Fault::oauth_error("invalid_grant")), Some(Fault::status(500))] {
+        if let Some(fault) = fault {
+            app.sentinel.inject(Endpoint::Token, fault);
+        }
+        let mut browser = Browser::new(&app);
+        let callback = browser.reach_callback(&app, "/me?canary-query").await;
+        secrets.push(parameter(&callback, "code"));
+        secrets.push(parameter(&callback, "state"));
+        secrets.push(browser.jar.logins()[0].1.to_owned());
+        browser.navigate(&callback).await;
+        secrets.push(last_exchange(&app).field("code_verifier").expect("PKCE").to_owned());
+        if let Some((_, session)) = browser.jar.session() {
+            secrets.push(session.to_owned());
+            secrets.push(browser.fetch("/token").await.body);
+        }
+    }
+    let logged = logs.text();
+    let ours: Vec<_> = logged.lines().filter(|line| line.contains("tower_lp_auth")).collect();
+    assert!(ours.iter().any(|line| line.contains("signed in")), "{ours:?}");
+    assert!(ours.iter().any(|line| line.contains("invalid_grant")), "{ours:?}");
+    assert_eq!(secrets.len(), 1 + 3 * 4 + 2);
+    for line in ours {
+        for secret in secrets.iter().map(String::as_str).chain(["canary-query"]) {
+            assert!(!line.contains(secret), "{line}");
+        }
+    }
+}
+
+/// M04.
+#[tokio::test]
+async fn the_reference_on_a_page_stands_in_the_log_beside_the_reason() {
+    let (logs, _guard) = Logs::capture();
+    let app = App::start().await;
+    let page = Browser::new(&app).navigate("/callback").await;
+    let (_, rest) = page.body.split_once("Reference: ").expect("a reference");
+    let (reference, _) = rest.split_once('<').expect("its end");
+    let logged = logs.text();
+    let line = logged.lines().find(|line| line.contains(reference)).expect("a line with it");
+    assert!(line.contains("invalid_callback"), "{line}");
+}
+
+/// Counters of one layer, by name and label.
+#[derive(Clone, Default)]
+struct Counted(Arc<Mutex<HashMap<String, Arc<AtomicU64>>>>);
+
+impl Counted {
+    /// How often a callback came to this outcome.
+    fn logins(&self, outcome: &str) -> u64 {
+        let counters = self.0.lock().expect("no test has panicked");
+        let counter = counters.get(&format!("lp_auth_logins_total {outcome}"));
+        counter.expect("a counter that the layer has made").load(Ordering::Relaxed)
+    }
+
+    fn all_logins(&self) -> u64 {
+        let counters = self.0.lock().expect("no test has panicked");
+        let logins = counters.iter().filter(|(key, _)| key.starts_with("lp_auth_logins_total "));
+        logins.map(|(_, counter)| counter.load(Ordering::Relaxed)).sum()
+    }
+}
+
+impl metrics::Recorder for Counted {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        let labels: Vec<_> = key.labels().map(metrics::Label::value).collect();
+        let name = format!("{} {}", key.name(), labels.join(" "));
+        Counter::from_arc(Arc::clone(
+            self.0.lock().expect("no test has panicked").entry(name).or_default(),
+        ))
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+/// M04: every end of a login is counted once, under one reason.
+#[tokio::test]
+async fn each_login_that_ends_is_counted_under_its_outcome() {
+    let counted = Counted::default();
+    let _recorder = metrics::set_default_local_recorder(&counted);
+    let decisions = Arc::new(Mutex::new(Vec::new()));
+    let next = Arc::clone(&decisions);
+    let app = App::builder()
+        .layer(|layer| {
+            layer.on_login(move |_| {
+                let decision = next.lock().unwrap().pop().unwrap_or(LoginDecision::Allow);
+                std::future::ready(Ok(decision))
+            })
+        })
+        .start()
+        .await;
+    for (outcome, fault, decision) in [
+        ("success", None, None),
+        ("login_denied", None, Some(LoginDecision::deny())),
+        ("login_denied", None, Some(LoginDecision::deny_with(http::Response::default()))),
+        ("login_refused", Some(Fault::oauth_error("invalid_grant")), None),
+        ("sentinel_unavailable", Some(Fault::status(500)), None),
+        ("login_expired", None, None),
+    ] {
+        decisions.lock().unwrap().extend(decision);
+        if let Some(fault) = fault {
+            app.sentinel.inject(Endpoint::Token, fault);
+        }
+        let mut browser = Browser::new(&app);
+        let callback = browser.reach_callback(&app, "/me").await;
+        if outcome == "login_expired" {
+            app.advance(601);
+        }
+        let (before, all) = (counted.logins(outcome), counted.all_logins());
+        browser.navigate(&callback).await;
+        assert_eq!(counted.logins(outcome), before + 1, "{outcome}");
+        assert_eq!(counted.all_logins(), all + 1, "{outcome}");
+    }
+}
+
+/// A shutdown lets a login finish whose code is already presented.
+#[tokio::test]
+async fn a_shutdown_waits_for_an_exchange_under_way() {
+    let app = App::start().await;
+    app.sentinel.inject(Endpoint::Token, Fault::Late(Duration::from_millis(300)));
+    let mut browser = Browser::new(&app);
+    let callback = browser.reach_callback(&app, "/me").await;
+    let running = open_in_background(&browser, &callback);
+    eventually("the code is presented", || app.sentinel.counts().exchanges == 1).await;
+    assert!(!app.auth.shutdown(Duration::from_millis(1)).await);
+    assert!(app.auth.shutdown(Duration::from_secs(5)).await);
+    let page = running.await.unwrap();
+    assert_eq!(page.session_cookies().len(), 1, "{page:?}");
+}
+
 /// C11.
 #[tokio::test]
 async fn a_session_too_large_for_its_cookie_fails_loudly_at_login() {
@@ -887,6 +1111,21 @@ async fn of_several_login_cookies_with_one_name_the_one_that_opens_counts() {
             page.assert_refused();
         }
     }
+}
+
+/// B38, C17: HTTP/2 and some proxies hand cookies over in several fields.
+#[tokio::test]
+async fn a_login_cookie_is_found_in_any_cookie_field() {
+    let app = App::start().await;
+    let mut browser = Browser::new(&app);
+    let callback = browser.reach_callback(&app, "/me").await;
+    let cookie = browser.jar.header().expect("a login cookie");
+    let headers: Vec<_> = NAVIGATE
+        .into_iter()
+        .chain([("cookie", "theme=dark"), ("cookie", &*cookie), ("cookie", "a=b")])
+        .collect();
+    let page = Browser::new(&app).send(Method::GET, &callback, &headers, None).await;
+    assert_eq!(page.location().as_deref(), Some("/me"), "{page:?}");
 }
 
 /// B39.

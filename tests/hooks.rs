@@ -74,6 +74,7 @@ async fn a_login_that_the_hook_denies_ends_on_a_page_without_a_session() {
     page.assert_closed_page(403);
     assert!(page.deletes_login(), "{page:?}");
     assert_eq!(browser.jar.header(), None);
+    assert_eq!(app.sentinel.counts().exchanges, 1);
     assert_eq!(page.way_forward(), "/login?return_to=%2Fme");
     assert_eq!(app.calls(), 0);
 }
@@ -203,6 +204,7 @@ async fn the_application_is_told_why_each_session_ends_once() {
         ("end_session", EndReason::Logout),
         ("login", EndReason::Replaced),
         ("invalid_grant", EndReason::RefreshRefused),
+        ("another user", EndReason::IdentityChanged),
         ("lost rotation", EndReason::RotationLost),
     ] {
         let mut browser = Browser::signed_in(&app).await;
@@ -225,6 +227,14 @@ async fn the_application_is_told_why_each_session_ends_once() {
                 app.sentinel.inject(Endpoint::Refresh, fault);
                 app.advance(8 * 3600 - 30);
                 browser.fetch("/me").await.assert_unauthorized();
+            }
+            "another user" => {
+                app.sentinel.set_refresh_id_token(true);
+                app.sentinel.set_id_claim("sub", "somebody else");
+                app.advance(8 * 3600 - 30);
+                browser.fetch("/me").await.assert_unauthorized();
+                app.sentinel.set_refresh_id_token(false);
+                app.sentinel.reset_id_claims();
             }
             _ => {
                 app.sentinel.inject(Endpoint::Refresh, Fault::LostResponse);
@@ -284,7 +294,7 @@ async fn an_end_hook_that_panics_leaves_the_logout_as_it_is() {
     assert!(app.auth.shutdown(Duration::from_secs(5)).await);
 }
 
-/// G-cases: a handler's end of a session is as final as a logout.
+/// G05: a handler's end of a session is as final as a logout.
 #[tokio::test]
 async fn a_handler_that_ends_the_session_deletes_its_cookie_and_revokes_if_chosen() {
     for revoke in [false, true] {

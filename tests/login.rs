@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use http::Method;
 use support::{AGENT, App, Browser, FETCH, NAVIGATE, Page, raw_get};
@@ -400,12 +400,99 @@ async fn behind_a_proxy_that_strips_a_prefix_everything_leads_back_through_it() 
         let replay = browser.navigate(&inside(&callback)).await;
         assert_eq!(replay.location().as_deref(), Some("/app/"), "{replay:?}");
     }
+    let mut browser = Browser::new(&app);
+    let callback = inside(&browser.reach_callback(&app, "/me").await);
+    app.sentinel.inject(Endpoint::Token, Fault::throttled(1));
+    let busy = browser.navigate(&callback).await;
+    busy.assert_closed_page(503);
+    assert_eq!(busy.way_forward(), format!("/app{callback}"));
     let head = Browser::new(&app).send(Method::HEAD, "/me", &NAVIGATE, None).await;
     assert_eq!(head.location().as_deref(), Some("/app/login?return_to=%2Fapp%2Fme"));
     let refused = Browser::new(&app).navigate("/callback").await;
     refused.assert_refused();
     assert_eq!(refused.way_forward(), "/app/login");
     assert_eq!(app.auth.login_url("/app/me"), "/app/login?return_to=%2Fapp%2Fme");
+}
+
+/// Settings that move a login: its paths, where it ends by itself, how long it may take.
+#[tokio::test]
+async fn a_login_follows_the_paths_and_the_lifetime_that_are_configured() {
+    let app = App::builder()
+        .layer(|layer| {
+            layer
+                .login_path("/auth/in")
+                .logout_path("/auth/out")
+                .landing("/home?from=login")
+                .login_lifetime(Duration::from_secs(60))
+        })
+        .start()
+        .await;
+    for (path, end) in [
+        ("/auth/in", "/home?from=login"),
+        ("/auth/in?return_to=/auth/in", "/home?from=login"),
+        ("/auth/in?return_to=/Auth/Out/", "/home?from=login"),
+        ("/auth/in?return_to=/login", "/login"),
+        ("/login", "/login"),
+    ] {
+        let mut browser = Browser::new(&app);
+        let start = browser.navigate(path).await;
+        assert!(start.login_cookies()[0].contains("; Max-Age=60"), "{start:?}");
+        assert_eq!(end_of(&app, &mut browser, &start).await, end, "from {path}");
+    }
+    let mut browser = Browser::new(&app);
+    let callback = browser.reach_callback(&app, "/me").await;
+    app.advance(61);
+    let page = browser.navigate(&callback).await;
+    page.assert_refused();
+    assert_eq!(page.way_forward(), "/auth/in?return_to=%2Fme");
+}
+
+/// Jar rules 1 and 2.
+#[tokio::test]
+async fn a_login_deletes_a_session_cookie_only_if_it_is_worthless_for_good() {
+    let app = App::start().await;
+    let signed_in = Browser::signed_in(&app).await;
+    let (name, live) = signed_in.jar.session().expect("a session");
+    let mut logged_out = Browser::signed_in(&app).await;
+    let ended = logged_out.jar.session().expect("a session").1.to_owned();
+    logged_out.post("/logout").await;
+    let stranger = App::start().await;
+    let foreign = Browser::signed_in(&stranger).await;
+    let foreign = foreign.jar.session().expect("a session").1;
+    let mut newer = live.as_bytes().to_vec();
+    newer[0] = b'_';
+    let newer = String::from_utf8(newer).unwrap();
+    let mut broken = live.to_owned();
+    let last = broken.pop().expect("a value");
+    broken.push(if last == 'A' { 'Q' } else { 'A' });
+    for (case, value, deleted) in [
+        ("live", live, false),
+        ("another key's", foreign, false),
+        ("a newer version's", &newer, false),
+        ("broken", &broken, true),
+        ("ended", &ended, true),
+    ] {
+        for path in ["/login", "/me"] {
+            if case == "live" && path == "/me" {
+                continue;
+            }
+            let mut browser = Browser::new(&app);
+            browser.jar.insert(name, value);
+            let fetched = browser.fetch(path).await;
+            assert!(fetched.set_cookies().is_empty(), "{case}: {fetched:?}");
+            let start = browser.navigate(path).await;
+            start.assert_login();
+            let lines = start.session_cookies();
+            assert_eq!(lines.len(), usize::from(deleted), "{case} at {path}: {lines:?}");
+            assert!(lines.iter().all(|line| line.contains("Max-Age=0")), "{case}: {lines:?}");
+        }
+    }
+    app.advance(24 * 3600 + 1);
+    for path in ["/login", "/me"] {
+        let start = signed_in.clone().navigate(path).await;
+        start.assert_login();
+        assert_eq!(start.session_cookies().len(), 1, "past its end at {path}: {start:?}");
+    }
 }
 
 /// A01, A19: what handlers build their links with.

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Response};
 
 use super::{
     LoginDecision, LoginDesk, Refusal, Reply,
-    exchange::{Entrance, Running},
+    exchange::{Entrance, NoOutcome, Running},
     hook,
     pending::{Pending, State, StateHash},
 };
@@ -123,13 +123,17 @@ impl LoginDesk {
                 return Refusal { retry_after: Some(1), again: true, ..refusal }.into();
             }
         };
-        let Some(arrival) = ticket.outcome().await else {
-            return self.to_landing();
+        let arrival = match ticket.outcome().await {
+            Ok(arrival) => arrival,
+            Err(NoOutcome::Overtaken) => return self.to_landing(),
+            // Redirected, it would start all over again where the landing page is protected.
+            Err(NoOutcome::Lost) => return refusal(RejectionReason::LoginRefused).into(),
         };
         let delete = self.keeper.mint.names().delete(&name);
         match arrival {
             Arrival::Session(new) => self.welcome(headers, &pending, *new, delete),
             Arrival::Denied(Some(page)) => {
+                self.keeper.telemetry.login_failed(RejectionReason::LoginDenied);
                 Reply::Page { response: *page, set_cookies: vec![delete] }
             }
             Arrival::Denied(None) => refusal(RejectionReason::LoginDenied).into(),

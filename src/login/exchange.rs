@@ -71,6 +71,15 @@ pub(crate) enum Entrance<T> {
     Busy,
 }
 
+/// Why a callback gets no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoOutcome {
+    /// It goes to a later callback.
+    Overtaken,
+    /// There is none: the task of the exchange was lost.
+    Lost,
+}
+
 /// Held by the task of an exchange; dropped without an outcome it leaves a spent state.
 pub(crate) struct Running<T> {
     state: StateHash,
@@ -140,21 +149,26 @@ impl<T> Drop for Running<T> {
 }
 
 impl<T> Ticket<T> {
-    /// Waits for the outcome; `None` for all but the latest callback.
+    /// Waits for the outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`NoOutcome::Overtaken`] for all but the latest callback; [`NoOutcome::Lost`] for the latest
+    /// if the exchange came to nothing.
     ///
     /// # Cancel safety
     ///
     /// The exchange goes on, and its outcome waits for the next callback.
-    pub(crate) async fn outcome(mut self) -> Option<T> {
+    pub(crate) async fn outcome(mut self) -> Result<T, NoOutcome> {
         // The channel closes when the outcome is there.
         let _ = self.done.changed().await;
         let mut content = lock(&self.slot.0);
-        if content.latest != self.number || matches!(content.outcome, Outcome::Running) {
-            return None;
+        if content.latest != self.number {
+            return Err(NoOutcome::Overtaken);
         }
         match std::mem::replace(&mut content.outcome, Outcome::Taken) {
-            Outcome::Ready(outcome) => Some(outcome),
-            Outcome::Running | Outcome::Taken => None,
+            Outcome::Ready(outcome) => Ok(outcome),
+            Outcome::Running | Outcome::Taken => Err(NoOutcome::Lost),
         }
     }
 }
@@ -199,8 +213,8 @@ mod tests {
         let Entrance::First(first, running) = enter(&exchanges, state) else { panic!() };
         let Entrance::Again(second) = enter(&exchanges, state) else { panic!() };
         running.finish(7, false);
-        assert_eq!(first.outcome().await, None);
-        assert_eq!(second.outcome().await, Some(7));
+        assert_eq!(first.outcome().await, Err(NoOutcome::Overtaken));
+        assert_eq!(second.outcome().await, Ok(7));
         assert!(matches!(enter(&exchanges, state), Entrance::Spent));
         assert!(exchanges.knows(state));
     }
@@ -213,7 +227,7 @@ mod tests {
         drop(hung_up);
         running.finish(7, false);
         let Entrance::Again(reload) = enter(&exchanges, state) else { panic!() };
-        assert_eq!(reload.outcome().await, Some(7));
+        assert_eq!(reload.outcome().await, Ok(7));
     }
 
     #[tokio::test]
@@ -222,7 +236,7 @@ mod tests {
         let state = State::random().hash();
         let Entrance::First(ticket, running) = enter(&exchanges, state) else { panic!() };
         running.finish(7, true);
-        assert_eq!(ticket.outcome().await, Some(7));
+        assert_eq!(ticket.outcome().await, Ok(7));
         assert!(matches!(enter(&exchanges, state), Entrance::First(..)));
     }
 
@@ -233,7 +247,7 @@ mod tests {
             let state = State::random().hash();
             let Entrance::First(ticket, running) = enter(&exchanges, state) else { panic!() };
             drop(running);
-            assert_eq!(ticket.outcome().await, None);
+            assert_eq!(ticket.outcome().await, Err(NoOutcome::Lost));
             assert!(matches!(enter(&exchanges, state), Entrance::Spent));
         }
     }

@@ -56,7 +56,7 @@ impl Page {
         assert!(self.location().is_none() && self.session_cookies().is_empty(), "{self:?}");
     }
 
-    /// The acceptance list's 400L, but for the login cookie: a closed page, no session.
+    /// 400L, but for the login cookie: a closed page, no session.
     #[track_caller]
     pub fn assert_refused(&self) {
         self.assert_closed_page(400);
