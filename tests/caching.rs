@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::HashMap;
 
-use axum::{Router, routing::get};
+use axum::{Router, response::AppendHeaders, routing::get};
 use http::{HeaderMap, Method, StatusCode};
 use support::{AGENT, App, Browser, Direct, FETCH, NAVIGATE, Page};
 use tower_lp_auth::LpUser;
@@ -61,6 +61,29 @@ async fn a_response_with_our_cookie_is_stored_by_nobody() {
     assert_eq!((ended.body.as_str(), ended.session_cookies().len()), ("ended", 1), "{ended:?}");
     assert_eq!(ended.header("cache-control"), Some("no-store"));
     assert_eq!(browser.jar.session(), None);
+}
+
+/// L02: caches that have a field of their own obey it before `Cache-Control` (RFC 9213).
+#[tokio::test]
+async fn a_response_with_our_cookie_tells_no_cache_of_its_own_to_keep_it() {
+    let targeted = [
+        ("cdn-cache-control", "public, max-age=600"),
+        ("example-cdn-cache-control", "max-age=600"),
+        ("surrogate-control", "max-age=600"),
+    ];
+    let router = Router::new().fallback(move || async move { (AppendHeaders(targeted), "kept") });
+    let mut app = Direct::start().await.routes(router);
+    app.sign_in().await;
+    let quiet = app.fetch("/me").await;
+    let renewed = {
+        app.advance(400);
+        app.fetch("/me").await
+    };
+    assert_eq!(renewed.session_cookies().len(), 1, "{renewed:?}");
+    for (name, value) in targeted {
+        assert_eq!(quiet.header(name), Some(value), "{name}: the application's own choice");
+        assert_eq!(renewed.header(name), None, "{name}");
+    }
 }
 
 /// L03.

@@ -160,9 +160,12 @@ async fn the_session_is_over_while_sentinel_is_still_being_asked() {
     let browser = Browser::signed_in(&app).await;
     app.sentinel.inject(Endpoint::Revoke, Fault::Hang);
     let logout = tokio::spawn(browser.request(Method::POST, "/logout", &FORM, None).send());
-    while app.sentinel.counts().revocations == 0 {
-        tokio::task::yield_now().await;
-    }
+    let asked = async {
+        while app.sentinel.counts().revocations == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), asked).await.expect("a revocation");
     assert!(!logout.is_finished());
     browser.clone().fetch("/me").await.assert_unauthorized();
     logout.abort();

@@ -113,6 +113,30 @@ async fn around_a_nested_service_it_works_with_the_external_prefix() {
     assert_eq!(logout.location().as_deref(), Some("/app/"), "{logout:?}");
 }
 
+/// J04.
+#[tokio::test]
+async fn outside_a_nested_router_its_rules_see_the_whole_path() {
+    let app = Direct::with(ManualClock::new(), |it| {
+        it.session_key(SessionKey::random()).public("/app/open").public("/shut")
+    })
+    .await;
+    let inner =
+        Router::new()
+            .route(
+                "/me",
+                get(|user: LpUser| async move {
+                    axum::Json(serde_json::json!({ "user_id": user.id() }))
+                }),
+            )
+            .route("/open", get(|| async { "open" }))
+            .route("/shut", get(|| async { "shut" }));
+    let whole = Router::new().nest("/app", inner).layer(app.auth.clone());
+    let mut app = assert_signs_in(app.whole(whole), "/app/me?x=1", "/app/me?x=1").await;
+    app.jar.clear();
+    assert_eq!(app.fetch("/app/open").await.body, "open");
+    app.fetch("/app/shut").await.assert_unauthorized();
+}
+
 #[tokio::test]
 async fn a_router_with_it_can_be_merged_into_another() {
     let app = Direct::start().await;

@@ -490,6 +490,22 @@ async fn an_unsafe_request_from_another_site_does_not_reach_the_handler() {
     assert_eq!(public.status, StatusCode::OK, "nobody is signed in on a public route");
 }
 
+/// H14: a WebSocket over HTTP/2 opens with CONNECT and a path (RFC 8441).
+#[tokio::test]
+async fn an_extended_connect_from_another_site_is_refused() {
+    let mut app = Direct::start().await;
+    app.send(Method::CONNECT, "/me", &[]).await.assert_unauthorized();
+    app.sign_in().await;
+    for (origin, status) in [
+        ("https://evil.example", StatusCode::FORBIDDEN),
+        ("null", StatusCode::FORBIDDEN),
+        ("https://app.example", StatusCode::OK),
+    ] {
+        let page = app.send(Method::CONNECT, "/me", &[("origin", origin)]).await;
+        assert_eq!(page.status, status, "{origin}: {page:?}");
+    }
+}
+
 /// A session that can neither be used nor renewed: Sentinel answers no refresh.
 async fn unrenewable(app: &App) -> Browser {
     app.sentinel.set_access_token_lifetime(Duration::from_secs(3600));

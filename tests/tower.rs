@@ -23,7 +23,10 @@ use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use support::{App, Browser, Direct, FETCH, NAVIGATE, raw};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 use tower::{Layer, Service, ServiceExt, buffer::Buffer, limit::ConcurrencyLimit, service_fn};
 use tower_lp_auth::{
     Builder, Health, LpAuth, LpAuthLayer, LpUser, Rejection, Require, RequireFuture, RequireLayer,
@@ -444,6 +447,47 @@ async fn pipelined_requests_are_answered_in_order() {
     let statuses: Vec<&str> =
         page.body.split("HTTP/1.1 ").skip(1).map(|response| &response[..3]).collect();
     assert_eq!(statuses, ["401", "200", "401"], "{page:?}");
+}
+
+/// O08, B141: an upgrade gets its 101 and its connection, for a user alone.
+#[tokio::test]
+async fn an_upgrade_passes_for_a_user() {
+    async fn echo(_: LpUser, mut request: Request<Body>) -> Response<Body> {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut stream = TokioIo::new(upgrade.await.expect("an upgraded connection"));
+            let (mut reader, mut writer) = tokio::io::split(&mut stream);
+            tokio::io::copy(&mut reader, &mut writer).await.expect("an echo");
+        });
+        Response::builder()
+            .status(StatusCode::SWITCHING_PROTOCOLS)
+            .header("connection", "upgrade")
+            .header("upgrade", "echo")
+            .body(Body::empty())
+            .expect("a valid response")
+    }
+    let app = App::builder()
+        .routes(|router, _| router.route("/echo", axum::routing::any(echo)))
+        .start()
+        .await;
+    let browser = Browser::signed_in(&app).await;
+    let cookies = browser.jar.header().expect("a session");
+    let head = "GET /echo HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n";
+    let refused = raw(&app, &format!("{head}connection: close\r\n\r\n")).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{refused:?}");
+    let authority = app.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(authority).await.unwrap();
+    let request = format!("{head}origin: {}\r\ncookie: {cookies}\r\n\r\n", app.url);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        assert_ne!(soon(stream.read_buf(&mut bytes)).await.unwrap(), 0, "{bytes:?}");
+    }
+    assert!(bytes.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&bytes));
+    stream.write_all(b"ping").await.unwrap();
+    let mut echoed = [0; 4];
+    soon(stream.read_exact(&mut echoed)).await.unwrap();
+    assert_eq!(&echoed, b"ping");
 }
 
 /// An application on HTTP/2 without TLS, and a connection to it.

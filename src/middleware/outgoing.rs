@@ -15,7 +15,7 @@ use crate::{
     caller::RequestKind,
     error::BoxFuture,
     refresh::Landing,
-    respond::{Mark, MarkReason},
+    respond::{self, Mark, MarkReason},
     session::{Held, Phase},
 };
 
@@ -113,7 +113,7 @@ impl Passage {
         if let Some(held) = &self.brought {
             if let Some(line) = cookie_line(shared, held) {
                 headers.append(SET_COOKIE, line);
-                forbid_storing(headers);
+                respond::forbid_storing(headers);
             } else if !headers.contains_key(CACHE_CONTROL) {
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
             }
@@ -144,9 +144,4 @@ fn cookie_line(shared: &Shared, held: &Held) -> Option<HeaderValue> {
         return None;
     }
     known.result.as_ref()?.set_cookie.clone()
-}
-
-/// A response with our cookie is nobody else's: `no-store`, and nothing that says otherwise.
-fn forbid_storing(headers: &mut HeaderMap) {
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

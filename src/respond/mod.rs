@@ -12,7 +12,7 @@ mod rejection;
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response,
+    HeaderMap, HeaderName, HeaderValue, Response,
     header::{CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
 };
 
@@ -86,7 +86,20 @@ where
 /// What every answer of ours carries.
 pub(crate) fn seal_off<B>(response: &mut Response<B>) {
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    forbid_storing(headers);
     headers.entry(X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
     headers.entry(REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
+}
+
+/// Makes a response one that nobody stores: `no-store`, and nothing that says otherwise. Caches that
+/// have a field of their own would obey it before `Cache-Control` (RFC 9213 §2.2).
+pub(crate) fn forbid_storing(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let is_targeted = |name: &&HeaderName| {
+        name.as_str().ends_with("cdn-cache-control") || name.as_str() == "surrogate-control"
+    };
+    let targeted: Vec<HeaderName> = headers.keys().filter(is_targeted).cloned().collect();
+    for name in targeted {
+        headers.remove(name);
+    }
 }

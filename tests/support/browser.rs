@@ -252,6 +252,10 @@ impl Page {
         if ours || has_cookie {
             let all: Vec<_> = self.headers.get_all("cache-control").iter().collect();
             assert_eq!(all, ["no-store"], "{self:?}");
+            for targeted in ["cdn-cache-control", "example-cdn-cache-control", "surrogate-control"]
+            {
+                assert_eq!(self.headers.get(targeted), None, "{self:?}");
+            }
         }
         if ours {
             assert_eq!(self.header("x-content-type-options"), Some("nosniff"), "{self:?}");

@@ -178,7 +178,9 @@ pub async fn raw(app: &App, request: &str) -> Page {
     let mut stream = TcpStream::connect(authority).await.expect("a connection");
     stream.write_all(request.as_bytes()).await.expect("a request that is taken");
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).await.expect("an answer that ends");
+    let read = stream.read_to_end(&mut bytes);
+    let read = tokio::time::timeout(std::time::Duration::from_secs(10), read);
+    read.await.expect("an answer within 10 s").expect("an answer that ends");
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").expect("a whole head");
     let mut lines = head.split("\r\n");
