@@ -37,7 +37,9 @@ pub use jwt::{IdTokenSignature, InvalidIdTokenSignature};
 pub use login::{LoginDecision, LoginHookError};
 pub use middleware::{Health, LpAuth, LpAuthLayer, ResponseBody, ResponseFuture};
 pub use refresh::{EndReason, SessionEnd};
-pub use respond::{Audience, DefaultResponses, Rejection, RejectionReason, ResponseForRejection};
+pub use respond::{
+    Audience, DefaultResponses, Rejection, RejectionReason, ResponseForRejection, WayForward,
+};
 pub use secret::{AccessToken, ClientSecret, InvalidSessionKey, SessionKey};
 pub use sentinel::{InvalidTokenApiVersion, TokenApiVersion};
 pub use user::{EndSessionError, LpUser, NoAccessToken};

@@ -219,7 +219,7 @@ impl ResponseForRejection for Branded {
         if rejection.audience() != Audience::Person {
             return DefaultResponses.response(rejection);
         }
-        let body = format!("{} -> {}", rejection.reason().as_str(), rejection.way_forward());
+        let body = format!("{} -> {}", rejection.reason().as_str(), rejection.login());
         let mut response = Response::new(body.into());
         *response.status_mut() = rejection.status();
         let cached = HeaderValue::from_static("public, max-age=600");

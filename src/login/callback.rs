@@ -92,10 +92,15 @@ impl LoginDesk {
         let Some(pending) = self.pending(headers, &name, &parameters.state) else {
             return self.without_pending(headers, hash);
         };
-        let refusal = |reason| Refusal {
-            set_cookies: vec![self.keeper.mint.names().delete(&name)],
-            return_to: pending.return_path.as_ref().map(|path| path.as_str().to_owned()),
-            ..Refusal::new(reason)
+        let monotonic = self.keeper.clock.monotonic();
+        // The login ends here, whatever becomes of its cookie.
+        let refusal = |reason| {
+            self.exchanges.spend(hash, monotonic);
+            Refusal {
+                set_cookies: vec![self.keeper.mint.names().delete(&name)],
+                return_to: pending.return_path.as_ref().map(|path| path.as_str().to_owned()),
+                ..Refusal::new(reason)
+            }
         };
         if pending.is_over(self.keeper.now(), self.patience) {
             return refusal(RejectionReason::LoginExpired).into();
@@ -110,7 +115,7 @@ impl LoginDesk {
                 return Refusal { retry_after: Some(RETRY_AFTER), ..refusal }.into();
             }
         };
-        let ticket = match self.exchanges.enter(hash, self.keeper.clock.monotonic()) {
+        let ticket = match self.exchanges.enter(hash, monotonic) {
             Entrance::First(ticket, running) => {
                 let (desk, pending) = (Arc::clone(self), pending.clone());
                 self.keeper.tasks.spawn(desk.exchange(running, pending, code, hash));

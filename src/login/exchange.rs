@@ -99,6 +99,19 @@ impl<T> Exchanges<T> {
         lock(&self.inner).states.contains_key(&state)
     }
 
+    /// Spends a state without an exchange: its login has ended otherwise.
+    pub(crate) fn spend(&self, state: StateHash, now: Duration) {
+        let mut inner = lock(&self.inner);
+        if inner.states.contains_key(&state) {
+            return;
+        }
+        inner.forget(now, self.remembered);
+        let content = Content { latest: 0, outcome: Outcome::Taken };
+        let (_, done) = watch::channel(());
+        let entry = Entry { begun: now, slot: Arc::new(Slot(Mutex::new(content))), done };
+        inner.states.insert(state, entry);
+    }
+
     /// A callback with a good state enters at the monotonic time `now`.
     pub(crate) fn enter(&self, state: StateHash, now: Duration) -> Entrance<T> {
         let mut inner = lock(&self.inner);
@@ -228,6 +241,14 @@ mod tests {
         running.finish(7, false);
         let Entrance::Again(reload) = enter(&exchanges, state) else { panic!() };
         assert_eq!(reload.outcome().await, Ok(7));
+    }
+
+    #[test]
+    fn a_state_that_is_spent_otherwise_starts_nothing() {
+        let exchanges = Exchanges::<u8>::new(LASTS);
+        let state = State::random().hash();
+        exchanges.spend(state, Duration::ZERO);
+        assert!(matches!(enter(&exchanges, state), Entrance::Spent));
     }
 
     #[tokio::test]

@@ -45,7 +45,7 @@ impl Shared {
         let route = self.routes.route(request.method(), request.uri().path());
         match route {
             Route::Callback | Route::Login | Route::Logout => {
-                return Admission::AnswerLater(self.own_route(route, request));
+                return self.admit_own(route, request);
             }
             Route::Public | Route::Optional | Route::Protected => {}
         }
@@ -76,6 +76,18 @@ impl Shared {
             Found::Ambiguous => self.nobody(route, request, false),
             Found::Nobody { dead } => self.nobody(route, request, dead),
         }
+    }
+
+    /// One of our own paths. An `Authorization` header alone decides there too: with one that signs
+    /// nobody in, nothing is redirected and no cookie set.
+    fn admit_own<B>(self: &Arc<Self>, route: Route, request: &Request<B>) -> Admission {
+        let authorization = Authorization::of(request.headers(), &self.ignored_schemes);
+        if authorization == Authorization::Refused {
+            let reason = RejectionReason::CredentialRefused;
+            let answer = self.refuse(reason, RequestKind::Navigation, request.uri(), None);
+            return Admission::Answer(answer);
+        }
+        Admission::AnswerLater(self.own_route(route, request))
     }
 
     fn admit_session<B>(

@@ -16,7 +16,7 @@ use http::{
     header::{CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
 };
 
-pub use self::rejection::{Audience, Rejection, RejectionReason};
+pub use self::rejection::{Audience, Rejection, RejectionReason, WayForward};
 pub(crate) use self::{
     mark::{Mark, MarkReason},
     page::{confirm_logout, signed_out},

@@ -9,7 +9,7 @@ use http::{
     header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY},
 };
 
-use super::{Rejection, problem::add_status_headers, seal_off};
+use super::{Rejection, WayForward, problem::add_status_headers, seal_off};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -31,8 +31,13 @@ enum Control<'a> {
 
 /// The page of a request that does not get through.
 pub(super) fn rejection(rejection: &Rejection) -> Response<Bytes> {
-    let label = if rejection.is_retry() { "Try again" } else { "Sign in" };
-    let control = Control::Link { href: rejection.way_forward(), label };
+    let (href, label) = match rejection.way_forward() {
+        WayForward::Login(login) => (login, "Sign in"),
+        WayForward::Landing(landing) => (landing, "Back to the start"),
+        // An empty reference is the same address: nothing of the request is repeated.
+        WayForward::Retry => ("", "Try again"),
+    };
+    let control = Control::Link { href, label };
     let reference = Some(rejection.reference());
     let html = page(rejection.title(), rejection.explanation(), &control, reference);
     let mut response = html_response(rejection.status(), html);

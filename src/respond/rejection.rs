@@ -16,11 +16,25 @@ pub struct Rejection {
     pub(crate) retry_after: Option<u64>,
     /// External path and query of the login.
     pub(crate) login: Box<str>,
-    /// The way forward is the same request once more, not the login.
+    /// External path of the landing page.
+    pub(crate) landing: Box<str>,
+    /// The way forward is the same request once more.
     pub(crate) again: bool,
     pub(crate) reference: Box<str>,
     /// `Allow` of a 405.
     pub(crate) allow: Option<&'static str>,
+}
+
+/// What a caller who does not get through can do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WayForward<'a> {
+    /// Sign in: path and query of the login, as in [`Rejection::login`].
+    Login(&'a str),
+    /// Open this path, the landing page.
+    Landing(&'a str),
+    /// Make the same request once more.
+    Retry,
 }
 
 /// In which language a caller is answered.
@@ -205,17 +219,17 @@ impl Rejection {
         &self.login
     }
 
-    /// The one thing to do next, as the `href` of a link: path and query of the login, or an empty
-    /// reference, which is the same address once more.
+    /// The one thing to do next.
     #[must_use]
-    pub fn way_forward(&self) -> &str {
-        if self.again { "" } else { &self.login }
-    }
-
-    /// Whether [`Rejection::way_forward`] is the same request once more, not a new login.
-    #[must_use]
-    pub fn is_retry(&self) -> bool {
-        self.again
+    pub fn way_forward(&self) -> WayForward<'_> {
+        match self.reason {
+            _ if self.again => WayForward::Retry,
+            // The caller may well be signed in.
+            RejectionReason::Forbidden | RejectionReason::CrossSite => {
+                WayForward::Landing(&self.landing)
+            }
+            _ => WayForward::Login(&self.login),
+        }
     }
 
     /// Whole seconds for `Retry-After`, where waiting helps; at least 1.
