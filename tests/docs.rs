@@ -15,8 +15,8 @@ fn read(path: &str) -> String {
 }
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
         if path.is_dir() {
             rust_files(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -43,7 +43,7 @@ fn explained() -> BTreeSet<String> {
         let cell = line.split('|').nth(1).unwrap_or_default();
         let named: Vec<String> = case_numbers(cell).collect();
         if let ([first, last], true) = (&named[..], cell.contains(" to ")) {
-            let number = |text: &str| text[1..].parse::<u32>().unwrap();
+            let number = |text: &str| text[1..].parse::<u32>().expect("two digits");
             numbers.extend(
                 (number(first)..=number(last)).map(|number| format!("{}{number:02}", &first[..1])),
             );

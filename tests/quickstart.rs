@@ -63,7 +63,7 @@ async fn without_any_environment_everything_can_be_tried() {
     assert!(page.url.ends_with("/admin") && page.body.contains(ADMIN), "{page:?}");
 }
 
-/// N05, N07: every variable does what it says.
+/// N05: every variable does what it says.
 #[tokio::test]
 async fn every_variable_is_honoured() {
     let sentinel = MockSentinel::start().await.unwrap();
@@ -138,7 +138,7 @@ async fn issuer_and_signature_policy_decide_who_gets_in() {
     }
 }
 
-/// N07: the first key seals, all open.
+/// C22, C23: the first key seals, all open.
 #[tokio::test]
 async fn sessions_outlive_a_restart_and_a_new_key() {
     let sentinel = MockSentinel::start().await.unwrap();

@@ -78,13 +78,14 @@ async fn run() -> Result<(), Box<dyn Error>> {
         (with_mock(&mock, listener.local_addr()?)?, Some(mock))
     };
 
+    let told_to_stop = stop_signal()?;
     eprintln!("Open this address in a browser:");
     println!("{}/", auth.origin());
 
     let app = app(&auth, mock.map(Arc::new));
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let signal = async move {
-        stop_signal().await;
+        told_to_stop.await;
         tracing::info!("stopping");
         // Refreshes under way finish while the server finishes its requests.
         tokio::spawn(async move { auth.shutdown(SHUTDOWN).await });
@@ -204,25 +205,25 @@ async fn display_name(start: &Start, user: &LpUser) -> Option<String> {
     profile["fullName"].as_str().map(str::to_owned)
 }
 
-async fn stop_signal() {
-    let interrupt = async {
+/// Resolves when the process is told to stop; from the call on, signals no longer kill it.
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
+    })
 }

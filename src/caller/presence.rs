@@ -39,6 +39,7 @@ impl SessionUnavailable {
         self.retry_after_secs
     }
 
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "for the extractors"))]
     pub(crate) fn kind(&self) -> RequestKind {
         self.kind
     }

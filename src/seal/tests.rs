@@ -63,7 +63,7 @@ fn the_other_base64_alphabet_does_not_open() {
 #[test]
 fn a_value_opens_only_where_it_belongs() {
     let key = SessionKey::random();
-    let text = sealer(&[key.clone()]).seal(NAME, b"x");
+    let text = sealer(std::slice::from_ref(&key)).seal(NAME, b"x");
     let keys = [key];
     let broken = Err(Unopenable::Broken);
     assert_eq!(payload(&sealer(&keys), "__Host-lp_session_other", &text), broken);
@@ -78,7 +78,7 @@ fn a_value_opens_only_where_it_belongs() {
 #[test]
 fn a_previous_key_opens_and_a_removed_one_is_foreign() {
     let (old, new) = (SessionKey::random(), SessionKey::random());
-    let text = sealer(&[old.clone()]).seal(NAME, b"x");
+    let text = sealer(std::slice::from_ref(&old)).seal(NAME, b"x");
     let both = sealer(&[new.clone(), old]);
     assert!(!both.open(NAME, text.as_bytes()).unwrap().current_key);
     let fresh = both.seal(NAME, b"x");

@@ -16,6 +16,10 @@ use serde_json::{Value, json};
 /// How WebDriver names an element's reference.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+/// How often, and with what pauses, the browser is asked for what has to come: 10 s.
+const ATTEMPTS: u32 = 400;
+const PAUSE: Duration = Duration::from_millis(25);
+
 const ARGUMENTS: [&str; 10] = [
     "--headless=new",
     "--no-sandbox",
@@ -90,10 +94,24 @@ impl Chromium {
     }
 
     /// Clicks the first element of a CSS selector, as soon as there is one, and waits for the page
-    /// that this may lead to.
+    /// that this leads to.
     pub async fn click(&self, selector: &str) {
+        let page = self.element("html").await;
         let id = self.element(selector).await;
         self.post(&format!("/element/{id}/click"), json!({})).await;
+        // The driver waits for a page that loads, but a form's may not have begun to when it looks.
+        let page = format!("{}/element/{page}/name", self.session);
+        let script = format!("{}/execute/sync", self.session);
+        let ready = json!({ "script": "return document.readyState", "args": [] });
+        for _ in 0..ATTEMPTS {
+            let gone = ask(&self.client, Method::GET, &page, None).await.is_err();
+            let state = ask(&self.client, Method::POST, &script, Some(ready.clone())).await;
+            if gone && state == Ok("complete".into()) {
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        panic!("{selector} leads nowhere from {}", self.url().await);
     }
 
     /// The text of the first element of a CSS selector, as a person sees it.
@@ -140,12 +158,12 @@ impl Chromium {
 
     async fn element(&self, selector: &str) -> String {
         let query = json!({ "using": "css selector", "value": selector });
-        for _ in 0..200 {
+        for _ in 0..ATTEMPTS {
             let url = format!("{}/element", self.session);
             if let Ok(found) = ask(&self.client, Method::POST, &url, Some(query.clone())).await {
                 return found[ELEMENT].as_str().expect("an element").to_owned();
             }
-            tokio::time::sleep(Duration::from_millis(25)).await;
+            tokio::time::sleep(PAUSE).await;
         }
         let page = self.get("/source").await;
         panic!("no {selector} at {}: {page}", self.url().await);
