@@ -136,6 +136,7 @@ impl LoginDesk {
         match arrival {
             Arrival::Session(new) => self.welcome(headers, &pending, *new, delete),
             Arrival::Denied(Some(page)) => {
+                self.keeper.telemetry.login_failed(RejectionReason::LoginDenied);
                 Reply::Page { response: *page, set_cookies: vec![delete] }
             }
             Arrival::Denied(None) => refusal(RejectionReason::LoginDenied).into(),
