@@ -1,5 +1,7 @@
 //! Why nobody got through.
 
+use std::fmt;
+
 use http::StatusCode;
 
 use crate::caller::{GrpcFlavor, RequestKind};
@@ -8,8 +10,9 @@ use crate::caller::{GrpcFlavor, RequestKind};
 /// told.
 ///
 /// Nothing in it was written by the caller, except that [`Rejection::login`] holds the checked and
-/// encoded path to come back to.
-#[derive(Clone, Debug)]
+/// encoded path to come back to, and that [`Rejection::way_forward`] may be the callback once more,
+/// with its unspent code: show it to this caller alone. `Debug` leaves it out.
+#[derive(Clone)]
 pub struct Rejection {
     pub(crate) reason: RejectionReason,
     pub(crate) kind: RequestKind,
@@ -255,5 +258,17 @@ impl Rejection {
             RequestKind::Grpc(flavor) => flavor,
             _ => GrpcFlavor::Native,
         }
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection")
+            .field("reason", &self.reason)
+            .field("kind", &self.kind)
+            .field("retry_after", &self.retry_after)
+            .field("is_retry", &self.is_retry())
+            .field("reference", &self.reference)
+            .finish_non_exhaustive()
     }
 }

@@ -29,7 +29,7 @@ pub fn user(id: impl Into<String>) -> UserBuilder {
         account: AccountId::example(),
         is_admin: false,
         is_lpa: false,
-        access_token: "0123456789abcdef".repeat(4),
+        access_token: AccessToken::new("0123456789abcdef".repeat(4)),
         scope: None,
     }
 }
@@ -42,7 +42,7 @@ pub struct UserBuilder {
     account: AccountId,
     is_admin: bool,
     is_lpa: bool,
-    access_token: String,
+    access_token: AccessToken,
     scope: Option<String>,
 }
 
@@ -71,7 +71,7 @@ impl UserBuilder {
 
     /// The access token that the handler will find.
     pub fn access_token(mut self, token: impl Into<String>) -> Self {
-        self.access_token = token.into();
+        self.access_token = AccessToken::new(token);
         self
     }
 
@@ -97,7 +97,7 @@ impl UserBuilder {
                 is_lpa: self.is_lpa,
             },
             tokens: Tokens {
-                access: AccessToken::new(self.access_token),
+                access: self.access_token,
                 refresh: None,
                 scope: self.scope.map(Into::into),
             },
