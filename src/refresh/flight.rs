@@ -39,7 +39,8 @@ pub(crate) enum Departure {
     Started(Landing),
     /// A flight was under way.
     Joined(Landing),
-    /// The last attempt failed too recently; the next is allowed after this time.
+    /// The last attempt failed too recently, or the process stops; the next is allowed after this
+    /// time.
     Blocked(Duration),
     /// Nothing to refresh any more: weigh the session again.
     Moved,
@@ -70,6 +71,9 @@ impl Keeper {
         }
         if let Some(landing) = &known.flight {
             return Departure::Joined(landing.clone());
+        }
+        if self.tasks.is_past_deadline() {
+            return Departure::Blocked(Duration::ZERO);
         }
         if let Some(attempts) = known.attempts {
             let left = attempts.not_before.saturating_sub(took_off);
