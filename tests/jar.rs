@@ -594,7 +594,6 @@ async fn a_logout_during_a_refresh_stays_a_logout() {
                 assert_eq!(revoked.len(), 2, "{row}");
                 assert_eq!(revoked[0], presented[0], "{row}");
                 assert_ne!(revoked[1], presented[0], "{row}: the new token is not revoked");
-                assert_eq!(app.sentinel.live_sso_sessions(), 0, "{row}");
             } else {
                 assert!(revoked.is_empty(), "{row}");
             }
