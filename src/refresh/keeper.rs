@@ -165,8 +165,7 @@ impl Keeper {
             && opened.iter().all(|result| {
                 *result.as_ref().err().unwrap_or(&Unopenable::Broken) == Unopenable::Broken
             });
-        let is_over =
-            |held: &Held| held.track.phase() == Phase::Ended || held.opened.schedule.is_over(now);
+        let is_over = |held: &Held| held.track.phase() == Phase::Ended || is_over(held, now);
         let mut live = opened.into_iter().flatten().filter(|held| !is_over(held));
         let Some(mut best) = live.next() else { return Found::Nobody { dead } };
         for held in live {
@@ -340,6 +339,16 @@ impl Keeper {
             self.tasks.spawn(hook(end));
         }
     }
+}
+
+/// Whether a session is past its end, judged on the newest of it that is known.
+fn is_over(held: &Held, now: Timestamp) -> bool {
+    let known = held.track.lock();
+    let newest = match &known.result {
+        Some(result) if held.pair() < known.highest => &result.opened,
+        _ => &held.opened,
+    };
+    newest.schedule.is_over(now)
 }
 
 /// The access token's life when Sentinel does not say: 8 hours, as it documents.
