@@ -278,11 +278,15 @@ impl Flight {
     fn fail(&mut self, pause: Duration, unknown: bool) {
         let not_before = self.keeper.clock.monotonic().saturating_add(pause);
         let mut known = self.held.track.lock();
+        known.flight = None;
+        self.concluded = true;
+        if known.highest.generation > self.generation() {
+            // Another instance has refreshed meanwhile: this failure says nothing of its token.
+            return;
+        }
         let before = known.attempts.map_or(0, |attempts| attempts.unknown);
         known.attempts =
             Some(Attempts { not_before, unknown: before.saturating_add(u32::from(unknown)) });
-        known.flight = None;
-        self.concluded = true;
     }
 
     fn generation(&self) -> u32 {
