@@ -533,7 +533,7 @@ async fn only_a_logout_or_a_login_in_its_place_deletes_a_session() {
         ),
     ];
     let cross = [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")];
-    let requests: [(Method, &str, &[(&str, &str)], Deletes); 14] = [
+    let requests: [Asked<'_>; 14] = [
         (Method::GET, "/token", &NAVIGATE, Deletes::Dead),
         (Method::GET, "/login", &NAVIGATE, Deletes::Dead),
         (Method::GET, "/login?return_to=%2Fme", &[], Deletes::Dead),
@@ -571,6 +571,9 @@ async fn only_a_logout_or_a_login_in_its_place_deletes_a_session() {
         }
     }
 }
+
+/// Method, path and headers of a request, and what its response deletes.
+type Asked<'a> = (Method, &'a str, &'a [(&'a str, &'a str)], Deletes);
 
 /// Which session cookies a response deletes.
 #[derive(Clone, Copy)]

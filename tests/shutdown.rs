@@ -2,11 +2,11 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join;
 use support::{App, AppBuilder, Browser, Ends, Page, fetch_token, until};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 use tower_lp_auth::{
     EndReason,
     test_kit::{Endpoint, Fault},
