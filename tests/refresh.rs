@@ -27,7 +27,7 @@ const HOUR: u64 = 3600;
 fn hourly() -> AppBuilder {
     App::builder()
         .sentinel(|sentinel| sentinel.access_token_lifetime(Duration::from_secs(HOUR)))
-        .layer(|layer| layer.request_timeout(Duration::from_millis(500)))
+        .layer(|layer| layer.request_timeout(Duration::from_millis(800)))
 }
 
 /// Tokens are due after 100 s and a tenth, before activity is re-sealed: a cookie that comes then is
@@ -129,19 +129,19 @@ async fn a_setback_is_no_end() {
         let (app, counted) = counted(hourly().layer(hook)).await;
         // Sentinel takes the same token again, so that a lost answer is a setback too.
         app.sentinel.set_rotation(false);
+        let browser = Browser::signed_in(&app).await;
         rows.push(async move {
-            survive(&app, &counted, &row).await;
+            survive(&app, browser, &counted, &row).await;
             assert!(ends.is_quiet(), "{}: ended by {}", row.name, ends.next().await);
         });
     }
     futures_util::future::join_all(rows).await;
 }
 
-async fn survive(app: &App, counted: &Counted, row: &Setback) {
+async fn survive(app: &App, mut browser: Browser, counted: &Counted, row: &Setback) {
     let Setback { name, fault, pause, doubles } = row;
     let attempts = || app.sentinel.counts().refreshes;
     let landed = || until(|| counted.all_refreshes() == attempts());
-    let mut browser = Browser::signed_in(app).await;
     let token = browser.fetch("/token").await.body;
     app.sentinel.inject_always(Endpoint::Refresh, fault.clone());
 
