@@ -206,6 +206,7 @@ impl Keeper {
             self.telemetry.unopenable(*unopenable);
         })?;
         let held = self.ledger.hold(Arc::new(opened), now, self.clock.monotonic());
+        held.note_presented();
         self.cache.insert(value, held.clone());
         Ok(held)
     }
