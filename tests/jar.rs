@@ -146,6 +146,24 @@ async fn an_overtaken_cookie_is_served_by_its_own_token_and_never_refreshed() {
     assert_eq!(app.sentinel.counts().reuses, 0);
 }
 
+/// The ledger's limits: a result that has reached its browser gives way before an older one that has
+/// not.
+#[tokio::test]
+async fn a_delivered_result_gives_way_first() {
+    let app = soon_due().layer(|layer| layer.ledger_results(2)).start().await;
+    let waiting = Browser::signed_in(&app).await;
+    let mut served = Browser::signed_in(&app).await;
+    let mut last = Browser::signed_in(&app).await;
+    app.advance(120);
+    let line = cookie_line(&waiting.clone().fetch("/token").await);
+    cookie_line(&served.fetch("/token").await);
+    served.fetch("/token").await;
+    cookie_line(&last.fetch("/token").await);
+    assert_eq!(app.auth.health().evicted_results, 1);
+    assert_eq!(cookie_line(&waiting.clone().fetch("/token").await), line);
+    assert_eq!(app.sentinel.counts().refreshes, 3);
+}
+
 /// Sealed rule 1: the same where a re-seal has overtaken it.
 #[tokio::test]
 async fn a_cookie_overtaken_by_a_reseal_is_never_refreshed() {
