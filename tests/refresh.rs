@@ -703,7 +703,7 @@ async fn only_requests_that_need_the_user_refresh() {
     assert_eq!(app.sentinel.counts().refreshes, 0, "a logout needs no tokens");
 }
 
-/// The design's optional routes: a session that cannot be said to live passes as unavailable.
+/// Optional routes: a session that cannot be said to live passes as unavailable.
 #[tokio::test]
 async fn an_optional_route_passes_without_the_user_while_sentinel_fails() {
     let app = hourly().start().await;
