@@ -10,12 +10,13 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use futures_util::future::{join, join_all};
 use http::Request;
 use support::{AGENT, App, AppBuilder, Browser, FETCH, Page, fetch_token, fetch_with, until};
+use tokio::time::Instant;
 use tower::Service;
 use tower_lp_auth::{
     Clock,

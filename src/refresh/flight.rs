@@ -39,7 +39,8 @@ pub(crate) enum Departure {
     Started(Landing),
     /// A flight was under way.
     Joined(Landing),
-    /// The last attempt failed too recently; the next is allowed after this time.
+    /// The last attempt failed too recently, or the process stops; the next is allowed after this
+    /// time.
     Blocked(Duration),
     /// Nothing to refresh any more: weigh the session again.
     Moved,
@@ -70,6 +71,9 @@ impl Keeper {
         }
         if let Some(landing) = &known.flight {
             return Departure::Joined(landing.clone());
+        }
+        if self.tasks.is_past_deadline() {
+            return Departure::Blocked(Duration::ZERO);
         }
         if let Some(attempts) = known.attempts {
             let left = attempts.not_before.saturating_sub(took_off);
@@ -287,11 +291,15 @@ impl Flight {
     fn fail(&mut self, pause: Duration, unknown: bool) {
         let not_before = self.keeper.clock.monotonic().saturating_add(pause);
         let mut known = self.held.track.lock();
+        known.flight = None;
+        self.concluded = true;
+        if known.highest.generation > self.generation() {
+            // Another instance has refreshed meanwhile: this failure says nothing of its token.
+            return;
+        }
         let before = known.attempts.map_or(0, |attempts| attempts.unknown);
         known.attempts =
             Some(Attempts { not_before, unknown: before.saturating_add(u32::from(unknown)) });
-        known.flight = None;
-        self.concluded = true;
     }
 
     fn generation(&self) -> u32 {

@@ -166,8 +166,7 @@ impl Keeper {
             && opened.iter().all(|result| {
                 *result.as_ref().err().unwrap_or(&Unopenable::Broken) == Unopenable::Broken
             });
-        let is_over =
-            |held: &Held| held.track.phase() == Phase::Ended || held.opened.schedule.is_over(now);
+        let is_over = |held: &Held| held.track.phase() == Phase::Ended || is_over(held, now);
         let mut live = opened.into_iter().flatten().filter(|held| !is_over(held));
         let Some(mut best) = live.next() else { return Found::Nobody { dead } };
         for held in live {
@@ -208,6 +207,7 @@ impl Keeper {
             self.telemetry.unopenable(*unopenable);
         })?;
         let held = self.ledger.hold(Arc::new(opened), now, self.clock.monotonic());
+        held.note_presented();
         self.cache.insert(value, held.clone());
         Ok(held)
     }
@@ -346,6 +346,16 @@ impl Keeper {
             self.tasks.spawn(hook(end));
         }
     }
+}
+
+/// Whether a session is past its end, judged on the newest of it that is known.
+fn is_over(held: &Held, now: Timestamp) -> bool {
+    let known = held.track.lock();
+    let newest = match &known.result {
+        Some(result) if held.pair() < known.highest => &result.opened,
+        _ => &held.opened,
+    };
+    newest.schedule.is_over(now)
 }
 
 /// The access token's life when Sentinel does not say: 8 hours, as it documents.

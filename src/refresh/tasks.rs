@@ -55,6 +55,11 @@ impl Tasks {
         self.state.borrow().deadline.is_some()
     }
 
+    /// Whether a shutdown is over: what starts now may die with the process.
+    pub(crate) fn is_past_deadline(&self) -> bool {
+        self.state.borrow().deadline.is_some_and(|end| Instant::now() >= end)
+    }
+
     /// Starts the shutdown; resolves when nothing runs any more, or at the deadline.
     ///
     /// Returns whether everything has ended.
