@@ -267,7 +267,7 @@ impl fmt::Debug for Rejection {
             .field("reason", &self.reason)
             .field("kind", &self.kind)
             .field("retry_after", &self.retry_after)
-            .field("is_retry", &self.is_retry())
+            .field("again", &self.again)
             .field("reference", &self.reference)
             .finish_non_exhaustive()
     }
