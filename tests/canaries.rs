@@ -1,5 +1,7 @@
 //! What is told to logs, metrics and pages: no secret, nothing forged, nothing without bounds.
 
+#![expect(clippy::unwrap_used, reason = "what helps a test may panic like it")]
+
 mod support;
 
 use std::{
@@ -389,8 +391,8 @@ async fn a_refusal_has_one_reason_and_one_reference_for_answer_log_and_metric() 
         assert_eq!(counters.get(&series), one + 1, "{row}");
         assert_eq!(counters.sum_of("lp_auth_rejections_total"), all + 1, "{row}");
         let log = told.text();
-        let lines = log.lines().filter(|line| line.contains("request refused"));
-        let line = lines.last().unwrap_or_else(|| panic!("{row}: {log}"));
+        let mut lines = log.lines().filter(|line| line.contains("request refused"));
+        let line = lines.next_back().unwrap_or_else(|| panic!("{row}: {log}"));
         assert!(line.contains(&format!("reason=\"{}\"", reason.as_str())), "{row}: {line}");
         let (_, rest) = line.split_once("reference=\"").unwrap_or_else(|| panic!("{row}: {line}"));
         let reference = rest.split('"').next().unwrap();

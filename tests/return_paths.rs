@@ -3,6 +3,8 @@
 //! The lines are generated from the families of published bypasses. Each goes through every sink,
 //! and the last `Location` is judged as a browser resolves it, as sent and once percent-decoded.
 
+#![expect(clippy::unwrap_used, reason = "what helps a test may panic like it")]
+
 mod support;
 
 use std::collections::BTreeSet;
@@ -128,7 +130,7 @@ fn attacks(own: &str) -> Vec<Line> {
         format!("//evil.example\\@{host}"),
         format!("//evil.example/{own}"),
         format!("@{host}@evil.example"),
-        format!("//:@evil.example:80"),
+        "//:@evil.example:80".to_owned(),
     ] {
         add("A08", path, End::Default);
     }

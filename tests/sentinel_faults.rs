@@ -1,5 +1,7 @@
 //! LivePerson misbehaves: what users get then, and what they keep.
 
+#![expect(clippy::unwrap_used, reason = "what helps a test may panic like it")]
+
 mod support;
 
 use std::{

@@ -1,5 +1,11 @@
 //! What must hold of a request's kind, whatever comes in.
 
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "to panic is what an oracle is for"
+)]
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::{RequestKind, is_prefetch, kind::grpc_flavor};

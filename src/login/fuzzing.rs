@@ -1,5 +1,11 @@
 //! What must hold of return paths and callbacks, whatever comes in.
 
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "to panic is what an oracle is for"
+)]
+
 use url::{Url, form_urlencoded};
 
 use super::{

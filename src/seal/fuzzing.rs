@@ -1,5 +1,11 @@
 //! What must hold of sealed values, whatever comes in.
 
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "to panic is what an oracle is for"
+)]
+
 use super::{Purpose, Sealer};
 use crate::{secret::SessionKey, session::Session};
 

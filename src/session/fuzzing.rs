@@ -1,5 +1,11 @@
 //! What must hold of cookies, whatever comes in.
 
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "to panic is what an oracle is for"
+)]
+
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 use super::{Candidates, CookieNames, MAX_CANDIDATES};
