@@ -85,7 +85,7 @@ impl PathRules {
 
     /// An exact path wins over a segment's, a longer segment over a shorter one.
     pub(crate) fn access(&self, method: &Method, path: &str) -> Access {
-        if !self.rules.is_empty() && is_plain(path) {
+        if !self.rules.is_empty() {
             let matching = self.rules.iter().filter_map(|(rule, access)| {
                 let strength = match rule {
                     Match::Exact(exact) => (**exact == *path).then_some(usize::MAX),
@@ -93,8 +93,10 @@ impl PathRules {
                 }?;
                 Some((strength, *access))
             });
-            if let Some((_, access)) = matching.max_by_key(|(strength, _)| *strength) {
-                return access;
+            // Whether the path is plain is only asked where the answer matters.
+            match matching.max_by_key(|(strength, _)| *strength) {
+                Some((_, access)) if is_plain(path) => return access,
+                _ => {}
             }
         }
         self.policy.as_ref().map_or(Access::Protected, |policy| policy.access(method, path))

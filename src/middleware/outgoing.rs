@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, HeaderValue, Method, Response, Uri,
-    header::{CACHE_CONTROL, SET_COOKIE, VARY},
+    HeaderMap, HeaderValue, Method, Request, Response, Uri,
+    header::{CACHE_CONTROL, Entry, SET_COOKIE, VARY},
+    uri::PathAndQuery,
 };
 
 use super::{
@@ -35,11 +36,25 @@ pub(crate) struct Passage {
 /// What a refusal from further in needs to know of the request.
 #[derive(Debug)]
 pub(crate) struct Origin {
-    pub(crate) method: Method,
-    pub(crate) uri: Uri,
+    method: Method,
+    /// All of the URI that counts.
+    target: Option<PathAndQuery>,
     /// The browser holds cookies of ours that starting a login has to look at.
-    pub(crate) had_cookies: bool,
+    had_cookies: bool,
 }
+
+impl Origin {
+    pub(crate) fn of<B>(request: &Request<B>, had_cookies: bool) -> Self {
+        let target = request.uri().path_and_query().cloned();
+        Self { method: request.method().clone(), target, had_cookies }
+    }
+
+    fn uri(&self) -> Uri {
+        self.target.clone().map(Uri::from).unwrap_or_default()
+    }
+}
+
+const PRIVATE: HeaderValue = HeaderValue::from_static("private");
 
 impl Passage {
     /// Another layer of the same configuration looks after this request.
@@ -87,11 +102,11 @@ impl Passage {
     }
 
     fn translate<B>(&self, shared: &Arc<Shared>, mark: Mark, origin: &Origin) -> Departing<B> {
-        let Origin { method, uri, had_cookies } = origin;
+        let uri = &origin.uri();
         let wants_login = matches!(mark.reason, MarkReason::NotSignedIn | MarkReason::LoginTooOld);
         match mark.kind {
             // The login path sees the cookies that have been stripped here.
-            RequestKind::Navigation if wants_login && !had_cookies => {
+            RequestKind::Navigation if wants_login && !origin.had_cookies => {
                 Departing::Later(shared.start_login(&HeaderMap::new(), uri, false))
             }
             RequestKind::Navigation | RequestKind::HeadNavigation if wants_login => {
@@ -99,7 +114,7 @@ impl Passage {
             }
             kind => {
                 let (reason, retry_after) = (mark.reason.rejection(), mark.reason.retry_after());
-                let mut answer = shared.refuse(reason, kind, method, uri, retry_after);
+                let mut answer = shared.refuse(reason, kind, &origin.method, uri, retry_after);
                 self.dress(shared, answer.headers_mut());
                 Departing::Now(ours(answer))
             }
@@ -111,8 +126,8 @@ impl Passage {
             if let Some(line) = cookie_line(shared, held) {
                 headers.append(SET_COOKIE, line);
                 forbid_storing(headers);
-            } else if !headers.contains_key(CACHE_CONTROL) {
-                headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+            } else if let Entry::Vacant(cache_control) = headers.entry(CACHE_CONTROL) {
+                cache_control.insert(PRIVATE);
             }
         }
         if self.optional {

@@ -151,7 +151,7 @@ impl Keeper {
     /// Finds the session among a request's cookies.
     pub(crate) fn find(&self, candidates: &Candidates<'_>, now: Timestamp) -> Found {
         let values = match candidates {
-            Candidates::Few(values) => values.as_slice(),
+            Candidates::Few(values) => &**values,
             Candidates::TooMany => return Found::Nobody { dead: false },
         };
         if let [value] = values {

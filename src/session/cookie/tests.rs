@@ -21,7 +21,7 @@ fn values(fields: &[&[u8]]) -> Vec<Vec<u8>> {
     let Candidates::Few(values) = names().session_candidates(&headers) else {
         panic!("too many");
     };
-    values.into_iter().map(<[u8]>::to_vec).collect()
+    values.iter().map(|value| value.to_vec()).collect()
 }
 
 fn stripped(fields: &[&[u8]]) -> Vec<Vec<u8>> {
