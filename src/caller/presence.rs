@@ -61,15 +61,16 @@ impl Passed {
             }
             extensions.remove::<LpUser>();
         }
-        if let Some(Self(by)) = extensions.get::<Self>() {
-            if Arc::ptr_eq(by, keeper) {
-                return true;
-            }
-            extensions.remove::<Self>();
+        // Where a layer leaves anything else, it leaves this too.
+        if extensions.get::<Presence>().is_none() {
+            return false;
         }
-        if extensions.remove::<Presence>().is_some() {
-            extensions.remove::<SessionUnavailable>();
+        if extensions.get::<Self>().is_some_and(|Self(by)| Arc::ptr_eq(by, keeper)) {
+            return true;
         }
+        extensions.remove::<Presence>();
+        extensions.remove::<Self>();
+        extensions.remove::<SessionUnavailable>();
         false
     }
 }

@@ -85,7 +85,8 @@ pub(crate) struct Reading<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Traces {
     fields: usize,
-    sessions: bool,
+    /// How many bytes ours take, with a separator each.
+    ours: usize,
     /// Of pending logins.
     pub(crate) logins: bool,
     foreign: bool,
@@ -100,14 +101,18 @@ impl<'a> Reading<'a> {
     pub(crate) fn read(&mut self, names: &CookieNames, field: &'a HeaderValue) {
         self.traces.fields += 1;
         for part in parts(field.as_bytes()) {
-            let (name, value) = split_pair(part);
-            match names.owner(name) {
-                Owner::Session => {
-                    self.traces.sessions = true;
+            match names.claim(part) {
+                (Owner::Session, value) => {
+                    self.traces.ours += part.len() + 1;
                     self.candidates.push(value);
                 }
-                Owner::Login => self.traces.logins = true,
-                Owner::Foreign => self.traces.foreign |= !part.trim_ascii_start().is_empty(),
+                (Owner::Login, _) => {
+                    self.traces.ours += part.len() + 1;
+                    self.traces.logins = true;
+                }
+                (Owner::Foreign, _) => {
+                    self.traces.foreign |= !part.trim_ascii_start().is_empty();
+                }
             }
         }
     }
@@ -146,6 +151,20 @@ impl CookieNames {
         } else {
             Owner::Foreign
         }
+    }
+
+    /// Whose cookie a piece of a field is, and a session's value: as [`split_pair`] and
+    /// [`CookieNames::owner`] say, without looking for the end of a name that is not ours.
+    fn claim<'a>(&self, part: &'a [u8]) -> (Owner, &'a [u8]) {
+        let part = trim(part);
+        if let Some(rest) = part.strip_prefix(self.session.as_bytes()) {
+            if let [b'=', value @ ..] = trim_start(rest) {
+                return (Owner::Session, trim_start(value));
+            }
+        }
+        let named =
+            part.starts_with(self.login_prefix.as_bytes()) && memchr::memchr(b'=', part).is_some();
+        (if named { Owner::Login } else { Owner::Foreign }, &[])
     }
 
     /// The session cookies among the request's.
@@ -209,7 +228,7 @@ impl CookieNames {
     /// A field that holds only ours is removed, or overwritten with an empty value where there are
     /// several; beside others in one field, the others are copied byte for byte.
     pub(crate) fn strip_traced(&self, headers: &mut HeaderMap, traces: Traces) {
-        if !(traces.sessions || traces.logins) {
+        if traces.ours == 0 {
             return;
         }
         if traces.fields == 1 && !traces.foreign {
@@ -217,22 +236,19 @@ impl CookieNames {
             return;
         }
         for (_, field) in headers.iter_mut().filter(|(name, _)| **name == COOKIE) {
-            if let Some(rest) = self.without_ours(field) {
-                *field = rest;
+            let has_ours = traces.fields == 1
+                || parts(field.as_bytes()).any(|part| self.claim(part).0 != Owner::Foreign);
+            if has_ours {
+                *field = self.without_ours(field, traces.ours);
             }
         }
     }
 
-    /// What is left of a field that holds cookies of ours.
-    fn without_ours(&self, field: &HeaderValue) -> Option<HeaderValue> {
+    /// What is left of a field that holds cookies of ours; they take about `ours` bytes.
+    fn without_ours(&self, field: &HeaderValue, ours: usize) -> HeaderValue {
         let bytes = field.as_bytes();
-        let is_ours = |part: &&[u8]| self.owner(split_pair(part).0) != Owner::Foreign;
-        let ours: usize = parts(bytes).filter(is_ours).map(|part| part.len() + 1).sum();
-        if ours == 0 {
-            return None;
-        }
         let mut kept = Vec::with_capacity(bytes.len().saturating_sub(ours));
-        for part in parts(bytes).filter(|part| !is_ours(part)) {
+        for part in parts(bytes).filter(|part| self.claim(part).0 == Owner::Foreign) {
             if kept.is_empty() {
                 kept.extend_from_slice(part.trim_ascii_start());
             } else {
@@ -244,7 +260,7 @@ impl CookieNames {
         let mut value =
             HeaderValue::from_maybe_shared(kept).expect("parts of a valid field are valid");
         value.set_sensitive(field.is_sensitive());
-        Some(value)
+        value
     }
 }
 
@@ -275,11 +291,16 @@ fn split_pair(part: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-fn trim(mut bytes: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = bytes {
+fn trim(bytes: &[u8]) -> &[u8] {
+    let mut bytes = trim_start(bytes);
+    while let [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
     }
-    while let [rest @ .., b' ' | b'\t'] = bytes {
+    bytes
+}
+
+fn trim_start(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
     }
     bytes

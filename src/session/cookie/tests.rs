@@ -132,6 +132,17 @@ proptest! {
         }
     }
 
+    /// The quick reading of a piece agrees with the plain one.
+    #[test]
+    fn a_piece_is_claimed_by_its_whole_name(
+        piece in "[ \t=_]{0,2}(__Host-lp_session_abc123|__Host-lp_login_abc123_|x)[0a_ \t=]{0,4}",
+    ) {
+        let (name, value) = split_pair(piece.as_bytes());
+        let owner = names().owner(name);
+        let expected = if owner == Owner::Session { value } else { &[] };
+        prop_assert_eq!(names().claim(piece.as_bytes()), (owner, expected));
+    }
+
     #[test]
     fn the_scanner_takes_any_bytes(bytes in proptest::collection::vec(32u8..=255, 0..300)) {
         if let Ok(value) = HeaderValue::from_bytes(&bytes) {
