@@ -84,6 +84,7 @@ impl PathRules {
     }
 
     /// An exact path wins over a segment's, a longer segment over a shorter one.
+    #[inline]
     pub(crate) fn access(&self, method: &Method, path: &str) -> Access {
         if !self.rules.is_empty() {
             let matching = self.rules.iter().filter_map(|(rule, access)| {

@@ -19,6 +19,7 @@ pub(crate) struct Brought<'a> {
 }
 
 impl<'a> Brought<'a> {
+    #[inline]
     pub(crate) fn of(headers: &'a HeaderMap, names: &CookieNames) -> Self {
         let mut brought = Self { authorization: false, upgrade: false, cookies: Reading::new() };
         for (name, value) in headers {

@@ -51,6 +51,7 @@ impl Passed {
 
     /// Whether a layer of the same configuration (the same sessions) has already decided about this
     /// request. Whatever another layer has left is removed: it counts for nothing here.
+    #[inline]
     pub(crate) fn already(extensions: &mut Extensions, keeper: &Arc<Keeper>) -> bool {
         if extensions.is_empty() {
             return false;

@@ -92,6 +92,7 @@ impl Shared {
         }
     }
 
+    #[inline]
     fn admit_session<B>(
         self: &Arc<Self>,
         held: Held,
@@ -164,6 +165,7 @@ impl Shared {
     }
 
     /// Puts the user into the request and takes our cookies out.
+    #[inline]
     fn let_in<B>(
         self: &Arc<Self>,
         brought: Held,

@@ -44,6 +44,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
+    #[inline]
     pub(crate) fn of<B>(request: &Request<B>, had_cookies: bool) -> Self {
         let target = request.uri().path_and_query().cloned();
         Self { method: request.method().clone(), target, had_cookies }
@@ -76,6 +77,7 @@ impl Passage {
     }
 
     /// What the head has to wait for before it leaves.
+    #[inline]
     pub(crate) fn linger(&mut self, shared: &Arc<Shared>) -> Option<BoxFuture<'static, ()>> {
         let landing = match self.landing.take() {
             Some(landing) => landing,
@@ -90,6 +92,7 @@ impl Passage {
 
     /// Finishes the head of the inner service's response. A refusal from further in that starts a
     /// login is answered later.
+    #[inline]
     pub(crate) fn leave<B>(self, shared: &Arc<Shared>, mut response: Response<B>) -> Departing<B> {
         if let Some(origin) = &self.origin {
             if let Some(mark) = response.extensions_mut().remove::<Mark>() {
@@ -121,6 +124,7 @@ impl Passage {
         }
     }
 
+    #[inline]
     fn dress(&self, shared: &Arc<Shared>, headers: &mut HeaderMap) {
         if let Some(held) = &self.brought {
             if let Some(line) = cookie_line(shared, held) {
@@ -144,6 +148,7 @@ pub(crate) enum Departing<B> {
 
 /// The session cookie that this response carries: the deletion after a handler has ended the
 /// session, or the newest where the request brought an older one.
+#[inline]
 fn cookie_line(shared: &Shared, held: &Held) -> Option<HeaderValue> {
     if held.track.take_forget_cookie() {
         return Some(shared.keeper.mint.delete_cookie());

@@ -144,11 +144,13 @@ pub(crate) enum Considered {
 }
 
 impl Keeper {
+    #[inline]
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now().into()
     }
 
     /// Finds the session among a request's cookies.
+    #[inline]
     pub(crate) fn find(&self, candidates: &Candidates<'_>, now: Timestamp) -> Found {
         let values = match candidates {
             Candidates::Few(values) => &**values,
@@ -196,6 +198,7 @@ impl Keeper {
     }
 
     /// Opens one cookie's value, or finds it opened before.
+    #[inline]
     fn open(&self, value: &[u8], now: Timestamp) -> Result<Held, Unopenable> {
         if let Some(held) = self.cache.get(value) {
             if held.track.phase() != Phase::Dropped {
@@ -217,6 +220,7 @@ impl Keeper {
     }
 
     /// Weighs what a session needs now; re-seals it if that is due.
+    #[inline]
     pub(crate) fn consider(&self, held: &Held, now: Timestamp) -> Considered {
         let schedule = &held.opened.schedule;
         if now < schedule.quiet_until

@@ -59,6 +59,7 @@ impl Tasks {
     }
 
     /// Whether `shutdown` has been called.
+    #[inline]
     pub(crate) fn is_shutting_down(&self) -> bool {
         self.shutting_down.load(Ordering::Acquire)
     }

@@ -86,6 +86,7 @@ impl Cache {
         }
     }
 
+    #[inline]
     pub(crate) fn get(&self, value: &[u8]) -> Option<Held> {
         self.entries.get(&Borrowed(value))
     }

@@ -98,6 +98,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes the next field in.
+    #[inline]
     pub(crate) fn read(&mut self, names: &CookieNames, field: &'a HeaderValue) {
         self.traces.fields += 1;
         for part in parts(field.as_bytes()) {
@@ -155,6 +156,7 @@ impl CookieNames {
 
     /// Whose cookie a piece of a field is, and a session's value: as [`split_pair`] and
     /// [`CookieNames::owner`] say, without looking for the end of a name that is not ours.
+    #[inline]
     fn claim<'a>(&self, part: &'a [u8]) -> (Owner, &'a [u8]) {
         let part = trim(part);
         if let Some(rest) = part.strip_prefix(self.session.as_bytes()) {
@@ -227,6 +229,7 @@ impl CookieNames {
     ///
     /// A field that holds only ours is removed, or overwritten with an empty value where there are
     /// several; beside others in one field, the others are copied byte for byte.
+    #[inline]
     pub(crate) fn strip_traced(&self, headers: &mut HeaderMap, traces: Traces) {
         if traces.ours == 0 {
             return;
@@ -291,6 +294,7 @@ fn split_pair(part: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+#[inline]
 fn trim(bytes: &[u8]) -> &[u8] {
     let mut bytes = trim_start(bytes);
     while let [rest @ .., b' ' | b'\t'] = bytes {
@@ -299,6 +303,7 @@ fn trim(bytes: &[u8]) -> &[u8] {
     bytes
 }
 
+#[inline]
 fn trim_start(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
