@@ -111,10 +111,17 @@ fn is_under(path: &str, root: &str) -> bool {
 /// Whether all readers agree what a path means: nothing encoded, no backslash, no empty or dot
 /// segment.
 fn is_plain(path: &str) -> bool {
-    let segments = path.strip_prefix('/').unwrap_or("//");
-    !path.bytes().any(|b| matches!(b, b'%' | b'\\' | b';' | 0..=0x20 | 0x7f..))
-        && !segments.split('/').rev().skip(1).any(str::is_empty)
-        && !segments.split('/').any(|segment| matches!(segment, "." | ".."))
+    let Some(segments) = path.as_bytes().strip_prefix(b"/") else { return false };
+    let mut start = 0;
+    for (at, byte) in segments.iter().enumerate() {
+        match byte {
+            b'%' | b'\\' | b';' | 0..=0x20 | 0x7f.. => return false,
+            b'/' if matches!(&segments[start..at], b"" | b"." | b"..") => return false,
+            b'/' => start = at + 1,
+            _ => {}
+        }
+    }
+    !matches!(&segments[start..], b"." | b"..")
 }
 
 #[cfg(test)]
