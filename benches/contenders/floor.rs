@@ -27,11 +27,15 @@ pub enum Floor {
 
 /// What goes into the extensions.
 #[derive(Clone)]
-pub struct Guest(Arc<&'static str>);
+pub struct Guest(Arc<Profile>);
+
+struct Profile {
+    name: &'static str,
+}
 
 impl Guest {
     pub fn name(&self) -> &'static str {
-        &self.0
+        self.0.name
     }
 }
 
@@ -41,7 +45,7 @@ pub struct FloorLayer<const WRAP: bool>(Guest);
 
 impl<const WRAP: bool> FloorLayer<WRAP> {
     pub fn new() -> Self {
-        Self(Guest(Arc::new("hello")))
+        Self(Guest(Arc::new(Profile { name: "hello" })))
     }
 }
 

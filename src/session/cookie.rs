@@ -159,10 +159,10 @@ impl CookieNames {
     #[inline]
     fn claim<'a>(&self, part: &'a [u8]) -> (Owner, &'a [u8]) {
         let part = trim(part);
-        if let Some(rest) = part.strip_prefix(self.session.as_bytes()) {
-            if let [b'=', value @ ..] = trim_start(rest) {
-                return (Owner::Session, trim_start(value));
-            }
+        if let Some(rest) = part.strip_prefix(self.session.as_bytes())
+            && let [b'=', value @ ..] = trim_start(rest)
+        {
+            return (Owner::Session, trim_start(value));
         }
         let named =
             part.starts_with(self.login_prefix.as_bytes()) && memchr::memchr(b'=', part).is_some();
