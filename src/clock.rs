@@ -88,6 +88,9 @@ fn millis(duration: Duration) -> u64 {
 impl From<SystemTime> for Timestamp {
     /// Times before the epoch count as the epoch.
     fn from(time: SystemTime) -> Self {
+        let millis = |since: Duration| {
+            since.as_secs().saturating_mul(1000).saturating_add(since.subsec_millis().into())
+        };
         Self(time.duration_since(UNIX_EPOCH).map_or(0, millis))
     }
 }

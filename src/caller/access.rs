@@ -84,8 +84,9 @@ impl PathRules {
     }
 
     /// An exact path wins over a segment's, a longer segment over a shorter one.
+    #[inline]
     pub(crate) fn access(&self, method: &Method, path: &str) -> Access {
-        if !self.rules.is_empty() && is_plain(path) {
+        if !self.rules.is_empty() {
             let matching = self.rules.iter().filter_map(|(rule, access)| {
                 let strength = match rule {
                     Match::Exact(exact) => (**exact == *path).then_some(usize::MAX),
@@ -93,8 +94,10 @@ impl PathRules {
                 }?;
                 Some((strength, *access))
             });
-            if let Some((_, access)) = matching.max_by_key(|(strength, _)| *strength) {
-                return access;
+            // Whether the path is plain is only asked where the answer matters.
+            match matching.max_by_key(|(strength, _)| *strength) {
+                Some((_, access)) if is_plain(path) => return access,
+                _ => {}
             }
         }
         self.policy.as_ref().map_or(Access::Protected, |policy| policy.access(method, path))
@@ -108,10 +111,17 @@ fn is_under(path: &str, root: &str) -> bool {
 /// Whether all readers agree what a path means: nothing encoded, no backslash, no empty or dot
 /// segment.
 fn is_plain(path: &str) -> bool {
-    let segments = path.strip_prefix('/').unwrap_or("//");
-    !path.bytes().any(|b| matches!(b, b'%' | b'\\' | b';' | 0..=0x20 | 0x7f..))
-        && !segments.split('/').rev().skip(1).any(str::is_empty)
-        && !segments.split('/').any(|segment| matches!(segment, "." | ".."))
+    let Some(segments) = path.as_bytes().strip_prefix(b"/") else { return false };
+    let mut start = 0;
+    for (at, byte) in segments.iter().enumerate() {
+        match byte {
+            b'%' | b'\\' | b';' | 0..=0x20 | 0x7f.. => return false,
+            b'/' if matches!(&segments[start..at], b"" | b"." | b"..") => return false,
+            b'/' => start = at + 1,
+            _ => {}
+        }
+    }
+    !matches!(&segments[start..], b"." | b"..")
 }
 
 #[cfg(test)]

@@ -1,6 +1,38 @@
-//! The `Authorization` header: where there is one, it alone decides.
+//! What a request brings: its cookies, and the `Authorization` header. Where there is one, it alone
+//! decides.
 
-use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{AUTHORIZATION, COOKIE, UPGRADE},
+};
+
+use crate::session::{CookieNames, Reading};
+
+/// What one pass over all headers finds: cheaper than a look-up for each.
+#[derive(Debug)]
+pub(crate) struct Brought<'a> {
+    /// There is an `Authorization` header; [`Authorization::of`] judges it.
+    pub(crate) authorization: bool,
+    /// There is an `Upgrade` header.
+    pub(crate) upgrade: bool,
+    pub(crate) cookies: Reading<'a>,
+}
+
+impl<'a> Brought<'a> {
+    #[inline]
+    pub(crate) fn of(headers: &'a HeaderMap, names: &CookieNames) -> Self {
+        let mut brought = Self { authorization: false, upgrade: false, cookies: Reading::new() };
+        for (name, value) in headers {
+            if *name == COOKIE {
+                brought.cookies.read(names, value);
+            } else {
+                brought.authorization |= *name == AUTHORIZATION;
+                brought.upgrade |= *name == UPGRADE;
+            }
+        }
+        brought
+    }
+}
 
 /// What the `Authorization` header of a request comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ mod require;
 
 pub(crate) use self::{
     access::PathRules,
-    credential::{Authorization, IgnoredSchemes},
+    credential::{Authorization, Brought, IgnoredSchemes},
     csrf::CsrfPolicy,
     kind::{GrpcFlavor, RequestKind, is_prefetch},
     presence::{Passed, Presence},

@@ -52,22 +52,27 @@ impl Passed {
 
     /// Whether a layer of the same configuration (the same sessions) has already decided about this
     /// request. Whatever another layer has left is removed: it counts for nothing here.
+    #[inline]
     pub(crate) fn already(extensions: &mut Extensions, keeper: &Arc<Keeper>) -> bool {
+        if extensions.is_empty() {
+            return false;
+        }
         if let Some(user) = extensions.get::<LpUser>() {
             if user.is_of(keeper) {
                 return true;
             }
             extensions.remove::<LpUser>();
         }
-        if let Some(Self(by)) = extensions.get::<Self>() {
-            if Arc::ptr_eq(by, keeper) {
-                return true;
-            }
-            extensions.remove::<Self>();
+        // Where a layer leaves anything else, it leaves this too.
+        if extensions.get::<Presence>().is_none() {
+            return false;
         }
-        if extensions.remove::<Presence>().is_some() {
-            extensions.remove::<SessionUnavailable>();
+        if extensions.get::<Self>().is_some_and(|Self(by)| Arc::ptr_eq(by, keeper)) {
+            return true;
         }
+        extensions.remove::<Presence>();
+        extensions.remove::<Self>();
+        extensions.remove::<SessionUnavailable>();
         false
     }
 }

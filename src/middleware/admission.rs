@@ -10,12 +10,14 @@ use super::{
     shared::{Answer, Shared},
 };
 use crate::{
-    caller::{Authorization, CsrfPolicy, Passed, Presence, RequestKind, SessionUnavailable},
+    caller::{
+        Authorization, Brought, CsrfPolicy, Passed, Presence, RequestKind, SessionUnavailable,
+    },
     clock::Timestamp,
     error::BoxFuture,
-    refresh::{Awaited, Considered, Departure, Found},
+    refresh::{Awaited, Considered, Departure, Found, Landing},
     respond::RejectionReason,
-    session::Held,
+    session::{Held, Traces},
     user::LpUser,
 };
 
@@ -36,7 +38,16 @@ pub(crate) enum Admission {
 pub(crate) struct Expired {
     /// What the request has brought.
     held: Held,
+    facts: Facts,
+}
+
+/// What has been found out about a request on its way to a decision.
+#[derive(Clone, Copy, Debug)]
+struct Facts {
     route: Route,
+    now: Timestamp,
+    upgrade: bool,
+    cookies: Traces,
 }
 
 impl Shared {
@@ -55,11 +66,15 @@ impl Shared {
         if route == Route::Public
             || self.routes.passes_as_preflight(request.method(), request.headers())
         {
-            let origin = Origin { login_helps: false, ..self.strip(request, false) };
+            let cookies = self.keeper.mint.names().strip(request.headers_mut());
+            let origin = Origin::of(request, cookies.logins).where_no_login_helps();
             request.extensions_mut().insert(Presence);
             return Admission::Forward(Passage::anonymous(origin, false));
         }
-        if Authorization::of(request.headers(), &self.ignored_schemes) == Authorization::Refused {
+        let brought = Brought::of(request.headers(), self.keeper.mint.names());
+        if brought.authorization
+            && Authorization::of(request.headers(), &self.ignored_schemes) == Authorization::Refused
+        {
             return Admission::Answer(self.refuse_request(
                 RejectionReason::CredentialRefused,
                 request,
@@ -67,14 +82,13 @@ impl Shared {
             ));
         }
         let now = self.keeper.now();
-        let found = {
-            let candidates = self.keeper.mint.names().session_candidates(request.headers());
-            self.keeper.find(&candidates, now)
-        };
+        let Brought { upgrade, cookies, .. } = brought;
+        let found = self.keeper.find(&cookies.candidates, now);
+        let facts = Facts { route, now, upgrade, cookies: cookies.traces };
         match found {
-            Found::Session(held) => self.admit_session(held, route, request, now),
-            Found::Ambiguous => self.nobody(route, request, false),
-            Found::Nobody { dead } => self.nobody(route, request, dead),
+            Found::Session(held) => self.admit_session(held, facts, request),
+            Found::Ambiguous => self.nobody(facts, request, false),
+            Found::Nobody { dead } => self.nobody(facts, request, dead),
         }
     }
 
@@ -90,18 +104,18 @@ impl Shared {
         Admission::AnswerLater(self.own_route(route, request))
     }
 
+    #[inline]
     fn admit_session<B>(
         self: &Arc<Self>,
         held: Held,
-        route: Route,
+        facts: Facts,
         request: &mut Request<B>,
-        now: Timestamp,
     ) -> Admission {
-        let considered = self.keeper.consider(&held, now);
+        let considered = self.keeper.consider(&held, facts.now);
         if let Considered::Over { dead } = considered {
-            return self.nobody(route, request, dead);
+            return self.nobody(facts, request, dead);
         }
-        if CsrfPolicy::applies(request.method(), request.headers())
+        if CsrfPolicy::applies(request.method(), facts.upgrade)
             && !self.desk.csrf.allows(request.headers())
         {
             return Admission::Answer(self.refuse_request(
@@ -120,15 +134,15 @@ impl Shared {
                 } else {
                     None
                 };
-                Admission::Forward(self.let_in(&held, served, route, request, landing))
+                Admission::Forward(self.let_in(held, served, facts, request, landing))
             }
             Considered::Wait { served } => {
                 let keeper = Arc::clone(&self.keeper);
                 let brought = held.clone();
                 let wait = Box::pin(async move { keeper.refresh_first(&brought, served).await });
-                Admission::Wait(wait, Expired { held, route })
+                Admission::Wait(wait, Expired { held, facts })
             }
-            Considered::Over { dead } => self.nobody(route, request, dead),
+            Considered::Over { dead } => self.nobody(facts, request, dead),
         }
     }
 
@@ -136,16 +150,17 @@ impl Shared {
     pub(crate) fn after_wait<B>(
         self: &Arc<Self>,
         awaited: Awaited,
-        expired: &Expired,
+        expired: Expired,
         request: &mut Request<B>,
     ) -> Admission {
+        let Expired { held, facts } = expired;
         match awaited {
             Awaited::Serve(served) => {
-                Admission::Forward(self.let_in(&expired.held, served, expired.route, request, None))
+                Admission::Forward(self.let_in(held, served, facts, request, None))
             }
-            Awaited::Over { dead } => self.nobody(expired.route, request, dead),
-            Awaited::Unavailable(seconds) if expired.route == Route::Optional => {
-                let origin = self.strip(request, false);
+            Awaited::Over { dead } => self.nobody(facts, request, dead),
+            Awaited::Unavailable(seconds) if facts.route == Route::Optional => {
+                let origin = self.strip(facts, request, false);
                 let kind = RequestKind::of(request.method(), request.headers());
                 let extensions = request.extensions_mut();
                 extensions.insert(Presence);
@@ -162,29 +177,30 @@ impl Shared {
     }
 
     /// Puts the user into the request and takes our cookies out.
+    #[inline]
     fn let_in<B>(
         self: &Arc<Self>,
-        brought: &Held,
+        brought: Held,
         served: Held,
-        route: Route,
+        facts: Facts,
         request: &mut Request<B>,
-        landing: Option<crate::refresh::Landing>,
+        landing: Option<Landing>,
     ) -> Passage {
-        let origin = self.strip(request, false);
+        let origin = self.strip(facts, request, false);
         let user = LpUser::new(served, Arc::clone(&self.keeper));
         request.extensions_mut().insert(user);
-        Passage::user(brought.clone(), landing, route == Route::Optional, origin)
+        Passage::user(brought, landing, facts.route == Route::Optional, origin)
     }
 
     /// No session: anonymous where that is allowed, else an answer in the caller's language.
     fn nobody<B>(
         self: &Arc<Self>,
-        route: Route,
+        facts: Facts,
         request: &mut Request<B>,
         dead: bool,
     ) -> Admission {
-        if route == Route::Optional {
-            let origin = self.strip(request, dead);
+        if facts.route == Route::Optional {
+            let origin = self.strip(facts, request, dead);
             request.extensions_mut().insert(Presence);
             request.extensions_mut().insert(Passed::new(Arc::clone(&self.keeper)));
             return Admission::Forward(Passage::anonymous(origin, true));
@@ -211,12 +227,8 @@ impl Shared {
     }
 
     /// Takes our cookies out of a request, and notes where a refusal from further in leads.
-    fn strip<B>(&self, request: &mut Request<B>, dead_session: bool) -> Origin {
-        let had_logins = self.keeper.mint.names().strip(request.headers_mut());
-        Origin {
-            uri: request.uri().clone(),
-            had_cookies: had_logins || dead_session,
-            login_helps: true,
-        }
+    fn strip<B>(&self, facts: Facts, request: &mut Request<B>, dead_session: bool) -> Origin {
+        self.keeper.mint.names().strip_traced(request.headers_mut(), facts.cookies);
+        Origin::of(request, facts.cookies.logins || dead_session)
     }
 }

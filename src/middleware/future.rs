@@ -124,7 +124,7 @@ where
                     let awaited = ready!(work.as_mut().poll(cx));
                     let Waiting { mut inner, mut request, expired } =
                         held.take().expect(POLLED_AFTER_END);
-                    match this.shared.after_wait(awaited, &expired, &mut request) {
+                    match this.shared.after_wait(awaited, expired, &mut request) {
                         Admission::Forward(passage) => {
                             let response = inner.call(request);
                             State::Forward { response, passage: Some(passage) }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, HeaderValue, Response, Uri,
-    header::{CACHE_CONTROL, SET_COOKIE, VARY},
+    HeaderMap, HeaderValue, Request, Response, Uri,
+    header::{CACHE_CONTROL, Entry, SET_COOKIE, VARY},
+    uri::PathAndQuery,
 };
 
 use super::{
@@ -35,13 +36,33 @@ pub(crate) struct Passage {
 /// What a refusal from further in needs to know of the request.
 #[derive(Debug)]
 pub(crate) struct Origin {
-    pub(crate) uri: Uri,
+    /// All of the URI that counts.
+    target: Option<PathAndQuery>,
     /// The browser holds cookies of ours that starting a login has to look at.
-    pub(crate) had_cookies: bool,
+    had_cookies: bool,
     /// Whether a login changes anything: a public route does not look at the session it brings, so
     /// that a redirect to Sentinel would come back here for ever.
-    pub(crate) login_helps: bool,
+    login_helps: bool,
 }
+
+impl Origin {
+    #[inline]
+    pub(crate) fn of<B>(request: &Request<B>, had_cookies: bool) -> Self {
+        let target = request.uri().path_and_query().cloned();
+        Self { target, had_cookies, login_helps: true }
+    }
+
+    /// The same on a public route.
+    pub(crate) fn where_no_login_helps(self) -> Self {
+        Self { login_helps: false, ..self }
+    }
+
+    fn uri(&self) -> Uri {
+        self.target.clone().map(Uri::from).unwrap_or_default()
+    }
+}
+
+const PRIVATE: HeaderValue = HeaderValue::from_static("private");
 
 impl Passage {
     /// Another layer of the same configuration looks after this request.
@@ -63,6 +84,7 @@ impl Passage {
     }
 
     /// What the head has to wait for before it leaves.
+    #[inline]
     pub(crate) fn linger(&mut self, shared: &Arc<Shared>) -> Option<BoxFuture<'static, ()>> {
         let landing = match self.landing.take() {
             Some(landing) => landing,
@@ -77,6 +99,7 @@ impl Passage {
 
     /// Finishes the head of the inner service's response. A refusal from further in that starts a
     /// login is answered later.
+    #[inline]
     pub(crate) fn leave<B>(self, shared: &Arc<Shared>, mut response: Response<B>) -> Departing<B> {
         if let Some(origin) = &self.origin
             && let Some(mark) = response.extensions_mut().remove::<Mark>()
@@ -89,12 +112,12 @@ impl Passage {
     }
 
     fn translate<B>(&self, shared: &Arc<Shared>, mark: Mark, origin: &Origin) -> Departing<B> {
-        let Origin { uri, had_cookies, login_helps } = origin;
-        let wants_login = *login_helps
+        let uri = &origin.uri();
+        let wants_login = origin.login_helps
             && matches!(mark.reason, MarkReason::NotSignedIn | MarkReason::LoginTooOld);
         match mark.kind {
             // The login path sees the cookies that have been stripped here.
-            RequestKind::Navigation if wants_login && !had_cookies => {
+            RequestKind::Navigation if wants_login && !origin.had_cookies => {
                 Departing::Later(shared.start_login(&HeaderMap::new(), uri, false))
             }
             RequestKind::Navigation | RequestKind::HeadNavigation if wants_login => {
@@ -109,13 +132,14 @@ impl Passage {
         }
     }
 
+    #[inline]
     fn dress(&self, shared: &Arc<Shared>, headers: &mut HeaderMap) {
         if let Some(held) = &self.brought {
             if let Some(line) = cookie_line(shared, held) {
                 headers.append(SET_COOKIE, line);
                 respond::forbid_storing(headers);
-            } else if !headers.contains_key(CACHE_CONTROL) {
-                headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+            } else if let Entry::Vacant(cache_control) = headers.entry(CACHE_CONTROL) {
+                cache_control.insert(PRIVATE);
             }
         }
         if self.optional {
@@ -132,6 +156,7 @@ pub(crate) enum Departing<B> {
 
 /// The session cookie that this response carries: the deletion after a handler has ended the
 /// session, or the newest where the request brought an older one.
+#[inline]
 fn cookie_line(shared: &Shared, held: &Held) -> Option<HeaderValue> {
     if held.track.take_forget_cookie() {
         return Some(shared.keeper.mint.delete_cookie());

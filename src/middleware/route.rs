@@ -42,6 +42,7 @@ impl Routes {
         }
     }
 
+    #[inline]
     pub(crate) fn route(&self, method: &Method, path: &str) -> Route {
         if *path == *self.callback {
             Route::Callback

@@ -144,14 +144,16 @@ pub(crate) enum Considered {
 }
 
 impl Keeper {
+    #[inline]
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now().into()
     }
 
     /// Finds the session among a request's cookies.
+    #[inline]
     pub(crate) fn find(&self, candidates: &Candidates<'_>, now: Timestamp) -> Found {
         let values = match candidates {
-            Candidates::Few(values) => values.as_slice(),
+            Candidates::Few(values) => &**values,
             // A login cannot change that either: it has to end in a page, not come back for more.
             Candidates::TooMany => return Found::Ambiguous,
         };
@@ -196,6 +198,7 @@ impl Keeper {
     }
 
     /// Opens one cookie's value, or finds it opened before.
+    #[inline]
     fn open(&self, value: &[u8], now: Timestamp) -> Result<Held, Unopenable> {
         if let Some(held) = self.cache.get(value) {
             if held.track.phase() != Phase::Dropped {
@@ -218,6 +221,7 @@ impl Keeper {
     }
 
     /// Weighs what a session needs now; re-seals it if that is due.
+    #[inline]
     pub(crate) fn consider(&self, held: &Held, now: Timestamp) -> Considered {
         let schedule = &held.opened.schedule;
         if now < schedule.quiet_until

@@ -3,7 +3,10 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -17,6 +20,8 @@ use tokio::{
 #[derive(Clone, Debug)]
 pub(crate) struct Tasks {
     state: Arc<watch::Sender<State>>,
+    /// Whether there is a deadline, for the requests that only pass: without a lock.
+    shutting_down: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +42,10 @@ impl Drop for Running {
 
 impl Tasks {
     pub(crate) fn new() -> Self {
-        Self { state: Arc::new(watch::Sender::new(State::default())) }
+        Self {
+            state: Arc::new(watch::Sender::new(State::default())),
+            shutting_down: Arc::default(),
+        }
     }
 
     /// Runs `work` to its end, whoever goes away meanwhile.
@@ -51,8 +59,9 @@ impl Tasks {
     }
 
     /// Whether `shutdown` has been called.
+    #[inline]
     pub(crate) fn is_shutting_down(&self) -> bool {
-        self.state.borrow().deadline.is_some()
+        self.shutting_down.load(Ordering::Acquire)
     }
 
     /// Whether a shutdown is over: what starts now may die with the process.
@@ -65,6 +74,7 @@ impl Tasks {
     /// Returns whether everything has ended.
     pub(crate) async fn shutdown(&self, deadline: Duration) -> bool {
         let end = Instant::now() + deadline.min(LONGEST_SHUTDOWN);
+        self.shutting_down.store(true, Ordering::Release);
         self.state.send_modify(|state| state.deadline = Some(end));
         let mut receiver = self.state.subscribe();
         let idle = async {

@@ -1,13 +1,15 @@
 //! Our cookies on the wire (RFC 6265): names, the exact-byte scanner, the lines that set and delete.
 //!
+//! A request's fields are read once ([`Reading`]); what they hold decides how they are stripped.
+//!
 //! Names are compared byte for byte, with nothing trimmed but SP and HTAB: a laxer reader accepts a
 //! cookie that a sibling domain has tossed under a look-alike name.
 
+use std::ops::Deref;
+
+use bytes::Bytes;
 use cookie::{Cookie, SameSite, time};
-use http::{
-    HeaderMap, HeaderValue,
-    header::{COOKIE, Entry},
-};
+use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 /// A session cookie that appears more often than this is refused unopened.
 pub(crate) const MAX_CANDIDATES: usize = 4;
@@ -36,14 +38,84 @@ enum Owner {
 #[derive(Debug)]
 pub(crate) enum Candidates<'a> {
     /// In the order of the header fields; often one, possibly none.
-    Few(Vec<&'a [u8]>),
+    Few(Values<'a>),
     /// More than [`MAX_CANDIDATES`].
     TooMany,
 }
 
-impl Candidates<'_> {
+/// At most [`MAX_CANDIDATES`] values.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Values<'a> {
+    list: [&'a [u8]; MAX_CANDIDATES],
+    count: usize,
+}
+
+impl<'a> Deref for Values<'a> {
+    type Target = [&'a [u8]];
+
+    fn deref(&self) -> &Self::Target {
+        &self.list[..self.count]
+    }
+}
+
+impl<'a> Candidates<'a> {
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Self::Few(values) if values.is_empty())
+    }
+
+    fn push(&mut self, value: &'a [u8]) {
+        match self {
+            Self::Few(Values { list, count }) if *count < MAX_CANDIDATES => {
+                list[*count] = value;
+                *count += 1;
+            }
+            _ => *self = Self::TooMany,
+        }
+    }
+}
+
+/// What one pass over the `Cookie` fields of a request finds.
+#[derive(Debug)]
+pub(crate) struct Reading<'a> {
+    pub(crate) candidates: Candidates<'a>,
+    pub(crate) traces: Traces,
+}
+
+/// Whose cookies stand in a request's fields.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traces {
+    fields: usize,
+    /// How many bytes ours take, with a separator each.
+    ours: usize,
+    /// Of pending logins.
+    pub(crate) logins: bool,
+    foreign: bool,
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new() -> Self {
+        Self { candidates: Candidates::Few(Values::default()), traces: Traces::default() }
+    }
+
+    /// Takes the next field in.
+    #[inline]
+    pub(crate) fn read(&mut self, names: &CookieNames, field: &'a HeaderValue) {
+        self.traces.fields += 1;
+        for part in parts(field.as_bytes()) {
+            match names.claim(part) {
+                (Owner::Session, value) => {
+                    self.traces.ours += part.len() + 1;
+                    self.candidates.push(value);
+                }
+                (Owner::Login, _) => {
+                    self.traces.ours += part.len() + 1;
+                    self.traces.logins = true;
+                }
+                (Owner::Foreign, _) => {
+                    self.traces.foreign |= !part.trim_ascii_start().is_empty();
+                }
+            }
+        }
     }
 }
 
@@ -82,18 +154,32 @@ impl CookieNames {
         }
     }
 
+    /// Whose cookie a piece of a field is, and a session's value: as [`split_pair`] and
+    /// [`CookieNames::owner`] say, without looking for the end of a name that is not ours.
+    #[inline]
+    fn claim<'a>(&self, part: &'a [u8]) -> (Owner, &'a [u8]) {
+        let part = trim(part);
+        if let Some(rest) = part.strip_prefix(self.session.as_bytes())
+            && let [b'=', value @ ..] = trim_start(rest)
+        {
+            return (Owner::Session, trim_start(value));
+        }
+        let named =
+            part.starts_with(self.login_prefix.as_bytes()) && memchr::memchr(b'=', part).is_some();
+        (if named { Owner::Login } else { Owner::Foreign }, &[])
+    }
+
     /// The session cookies among the request's.
     pub(crate) fn session_candidates<'a>(&self, headers: &'a HeaderMap) -> Candidates<'a> {
-        let mut values = Vec::new();
-        for (name, value) in all_pairs(headers) {
-            if name == self.session.as_bytes() {
-                if values.len() == MAX_CANDIDATES {
-                    return Candidates::TooMany;
-                }
-                values.push(value);
-            }
+        self.read(headers).candidates
+    }
+
+    fn read<'a>(&self, headers: &'a HeaderMap) -> Reading<'a> {
+        let mut reading = Reading::new();
+        for field in headers.get_all(COOKIE) {
+            reading.read(self, field);
         }
-        Candidates::Few(values)
+        reading
     }
 
     /// The cookies of pending logins among the request's: names and values, in order.
@@ -132,51 +218,40 @@ impl CookieNames {
     }
 
     /// Removes our cookies from the request, so that the inner service never sees them; returns
-    /// whether cookies of pending logins were among them.
+    /// what was there.
+    pub(crate) fn strip(&self, headers: &mut HeaderMap) -> Traces {
+        let traces = self.read(headers).traces;
+        self.strip_traced(headers, traces);
+        traces
+    }
+
+    /// The same where the fields have been read already.
     ///
     /// A field that holds only ours is removed, or overwritten with an empty value where there are
     /// several; beside others in one field, the others are copied byte for byte.
-    pub(crate) fn strip(&self, headers: &mut HeaderMap) -> bool {
-        let mut fields = headers.get_all(COOKIE).iter();
-        let (Some(first), second) = (fields.next(), fields.next()) else { return false };
-        if second.is_none() {
-            let (rest, had_login) = self.without_ours(first);
-            match rest {
-                Rest::Unchanged => {}
-                Rest::Nothing => drop(headers.remove(COOKIE)),
-                Rest::Others(value) => drop(headers.insert(COOKIE, value)),
-            }
-            return had_login;
+    #[inline]
+    pub(crate) fn strip_traced(&self, headers: &mut HeaderMap, traces: Traces) {
+        if traces.ours == 0 {
+            return;
         }
-        let Entry::Occupied(mut entry) = headers.entry(COOKIE) else { return false };
-        let mut had_any_login = false;
-        for field in entry.iter_mut() {
-            let (rest, had_login) = self.without_ours(field);
-            had_any_login |= had_login;
-            match rest {
-                Rest::Unchanged => {}
-                Rest::Nothing => *field = HeaderValue::from_static(""),
-                Rest::Others(value) => *field = value,
+        if traces.fields == 1 && !traces.foreign {
+            headers.remove(COOKIE);
+            return;
+        }
+        for (_, field) in headers.iter_mut().filter(|(name, _)| **name == COOKIE) {
+            let has_ours = traces.fields == 1
+                || parts(field.as_bytes()).any(|part| self.claim(part).0 != Owner::Foreign);
+            if has_ours {
+                *field = self.without_ours(field, traces.ours);
             }
         }
-        had_any_login
     }
 
-    /// What is left of a field, and whether a pending login's cookie was in it.
-    fn without_ours(&self, field: &HeaderValue) -> (Rest, bool) {
+    /// What is left of a field that holds cookies of ours; they take about `ours` bytes.
+    fn without_ours(&self, field: &HeaderValue, ours: usize) -> HeaderValue {
         let bytes = field.as_bytes();
-        let owner = |part: &[u8]| self.owner(split_pair(part).0);
-        let (mut ours, mut logins) = (false, false);
-        for part in parts(bytes) {
-            let owner = owner(part);
-            ours |= owner != Owner::Foreign;
-            logins |= owner == Owner::Login;
-        }
-        if !ours {
-            return (Rest::Unchanged, false);
-        }
-        let mut kept = Vec::with_capacity(bytes.len());
-        for part in parts(bytes).filter(|part| owner(part) == Owner::Foreign) {
+        let mut kept = Vec::with_capacity(bytes.len().saturating_sub(ours));
+        for part in parts(bytes).filter(|part| self.claim(part).0 == Owner::Foreign) {
             if kept.is_empty() {
                 kept.extend_from_slice(part.trim_ascii_start());
             } else {
@@ -184,20 +259,12 @@ impl CookieNames {
                 kept.extend_from_slice(part);
             }
         }
-        if kept.is_empty() {
-            return (Rest::Nothing, logins);
-        }
-        let mut value = HeaderValue::from_bytes(&kept).expect("parts of a valid field are valid");
+        let kept = Bytes::from(kept);
+        let mut value =
+            HeaderValue::from_maybe_shared(kept).expect("parts of a valid field are valid");
         value.set_sensitive(field.is_sensitive());
-        (Rest::Others(value), logins)
+        value
     }
-}
-
-/// What is left of a field without our cookies.
-enum Rest {
-    Unchanged,
-    Nothing,
-    Others(HeaderValue),
 }
 
 fn all_pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -227,11 +294,18 @@ fn split_pair(part: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-fn trim(mut bytes: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = bytes {
+#[inline]
+fn trim(bytes: &[u8]) -> &[u8] {
+    let mut bytes = trim_start(bytes);
+    while let [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
     }
-    while let [rest @ .., b' ' | b'\t'] = bytes {
+    bytes
+}
+
+#[inline]
+fn trim_start(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
     }
     bytes

@@ -16,7 +16,7 @@ mod track;
 
 pub(crate) use self::{
     cache::Cache,
-    cookie::{Candidates, CookieNames, MAX_CANDIDATES},
+    cookie::{Candidates, CookieNames, MAX_CANDIDATES, Reading, Traces},
     id::{Pair, SessionId},
     ledger::{Ledger, LedgerLimits},
     mint::Mint,

@@ -129,12 +129,12 @@ impl<'a> Token<'a> {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         match self {
             Self::Hex(TokenBytes(bytes)) => {
-                let mut text = String::with_capacity(bytes.len() * 2);
-                for byte in bytes.iter() {
-                    text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-                    text.push(char::from(DIGITS[usize::from(byte & 15)]));
+                let mut text = vec![0; bytes.len() * 2];
+                for (digits, byte) in text.chunks_exact_mut(2).zip(bytes.iter()) {
+                    digits[0] = DIGITS[usize::from(byte >> 4)];
+                    digits[1] = DIGITS[usize::from(byte & 15)];
                 }
-                text
+                String::from_utf8(text).expect("digits are ASCII")
             }
             Self::Text(text) => (*text).to_owned(),
         }

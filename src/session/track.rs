@@ -127,6 +127,7 @@ impl Track {
         }
     }
 
+    #[inline]
     pub(crate) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Live,
@@ -136,6 +137,7 @@ impl Track {
     }
 
     /// Whether `pair` is the highest seen, by one load.
+    #[inline]
     pub(crate) fn is_highest(&self, pair: Pair) -> bool {
         self.highest.load(Ordering::Acquire) == pair.as_u64()
     }
@@ -160,6 +162,7 @@ impl Track {
     }
 
     /// Whether this response is the one that deletes the cookie of a session ended by a handler.
+    #[inline]
     pub(crate) fn take_forget_cookie(&self) -> bool {
         self.forget_cookie.load(Ordering::Acquire)
             && self.forget_cookie.swap(false, Ordering::AcqRel)

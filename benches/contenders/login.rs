@@ -1,0 +1,85 @@
+//! Session cookies, got as browsers get them: from a login.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    body::Body,
+    http::{
+        HeaderName, Request, Response,
+        header::{COOKIE, LOCATION, SET_COOKIE},
+    },
+};
+use tower::ServiceExt;
+use tower_lp_auth::{LpAuthLayer, SessionKey, test_kit::MockSentinel};
+
+/// MockSentinel, and layers whose sessions are the same.
+pub struct Logins {
+    sentinel: MockSentinel,
+    key: SessionKey,
+    client: reqwest::Client,
+}
+
+impl Logins {
+    pub async fn start() -> Self {
+        let sentinel = MockSentinel::start().await.expect("a free port on loopback");
+        sentinel.auto_login(Some(sentinel.users()[0].id()));
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client without TLS");
+        Self { sentinel, key: SessionKey::random(), client }
+    }
+
+    /// A layer that keeps so many opened sessions.
+    pub fn layer(&self, opened_sessions: usize) -> LpAuthLayer {
+        LpAuthLayer::builder()
+            .account(self.sentinel.account_id())
+            .client_id(self.sentinel.client_id())
+            .client_secret(self.sentinel.client_secret())
+            .sentinel_url(self.sentinel.url())
+            .redirect_uri("https://app.example.com/callback")
+            .session_key(self.key.clone())
+            .public("/public")
+            .optional("/optional")
+            .opened_sessions(opened_sessions)
+            .request_timeout(Duration::from_secs(60)) // an emulated CPU takes its time
+            .build()
+            .expect("a configuration that works")
+    }
+
+    /// Signs a user in; returns name and value of the session cookie.
+    pub async fn sign_in(&self, layer: &LpAuthLayer) -> String {
+        let app = Router::new().layer(layer.clone());
+        let start = ask(&app, "/login", None).await;
+        let authorize = self.client.get(header(&start, LOCATION)).send().await.expect("an answer");
+        let callback = authorize.headers()[LOCATION].to_str().expect("visible ASCII");
+        let target = callback.strip_prefix("https://app.example.com").expect("the redirect URI");
+        let end = ask(&app, target, Some(pair(&start))).await;
+        pair(&end).to_owned()
+    }
+}
+
+async fn ask(app: &Router, target: &str, cookie: Option<&str>) -> Response<Body> {
+    let mut request = Request::get(target);
+    if let Some(cookie) = cookie {
+        request = request.header(COOKIE, cookie);
+    }
+    let request = request.body(Body::empty()).expect("a request");
+    app.clone().oneshot(request).await.expect("an answer")
+}
+
+/// The cookie that a response sets; others may be deleted by it.
+fn pair(response: &Response<Body>) -> &str {
+    let mut lines = response.headers().get_all(SET_COOKIE).iter();
+    let line = lines.find_map(|line| line.to_str().ok().filter(|line| !line.ends_with("=0")));
+    let line = line.unwrap_or_else(|| panic!("no cookie is set: {response:?}"));
+    line.split_once(';').expect("attributes").0
+}
+
+fn header(response: &Response<Body>, name: HeaderName) -> &str {
+    let value = response.headers().get(&name);
+    value.unwrap_or_else(|| panic!("no {name}: {response:?}")).to_str().expect("visible ASCII")
+}

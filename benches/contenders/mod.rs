@@ -1,0 +1,181 @@
+//! What is measured, and against what: one router behind different layers, called in process.
+//!
+//! Every contender answers the same request of the same client, built afresh each time from headers
+//! whose bytes are shared, as a server's are. What a layer costs is the difference to `floor+wrap`,
+//! which does only what no layer of this kind can avoid: it puts an `Arc` into the request's
+//! extensions and returns a body type of its own.
+
+#![allow(dead_code, unreachable_pub, reason = "each target uses a part of it")]
+
+mod floor;
+mod login;
+
+use axum::{
+    Extension, Router,
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header::COOKIE},
+    routing::{RouterIntoService, get},
+};
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
+use tower::Service;
+use tower_lp_auth::{LpAuthLayer, LpUser};
+
+use self::floor::{Floor, FloorLayer, Guest};
+pub use self::login::Logins;
+
+/// One router, and the requests it is asked.
+pub struct Contender {
+    pub name: &'static str,
+    service: RouterIntoService<Body>,
+    path: &'static str,
+    requests: Vec<HeaderMap>,
+    next: usize,
+}
+
+/// Sessions for the contender that opens each cookie anew: its cache holds one of them.
+const SESSIONS: usize = 8;
+
+/// All contenders, in the order in which they are printed. `floor+wrap` comes with the same headers
+/// as each of the layer's.
+pub async fn all() -> Vec<Contender> {
+    let logins = Logins::start().await;
+    let cached = logins.layer(10_000);
+    let anew = logins.layer(1);
+    let mut sessions = Vec::new();
+    for _ in 0..SESSIONS {
+        sessions.push(logins.sign_in(&cached).await);
+    }
+    let ours = &sessions[0];
+    let alone = || cookie(ours);
+    let foreign = || cookie(&format!("theme=dark; {ours}; _ga=GA1.1.1234567890; lang=en-GB"));
+    let each_alone = sessions.iter().map(|session| cookie(session)).collect();
+    let one = |name, router, path, headers| Contender::new(name, router, path, vec![headers]);
+    vec![
+        one("bare", bare(), "/user", alone()),
+        one("floor+", floored(Floor::Plus), "/user", alone()),
+        one("floor+wrap", wrapped(), "/user", alone()),
+        one("cached", behind(&cached), "/user", alone()),
+        one("floor+wrap, browser", wrapped(), "/user", browser(alone())),
+        one("cached, browser", behind(&cached), "/user", browser(alone())),
+        one("floor+wrap, foreign", wrapped(), "/user", foreign()),
+        one("cached, foreign", behind(&cached), "/user", foreign()),
+        one("floor+wrap, fields", wrapped(), "/user", fields(ours)),
+        one("cached, fields", behind(&cached), "/user", fields(ours)),
+        Contender::new("anew", behind(&anew), "/user", each_alone),
+        one("floor+wrap, no cookie", wrapped(), "/public", HeaderMap::new()),
+        one("public", behind(&cached), "/public", HeaderMap::new()),
+        one("public, stripped", behind(&cached), "/public", alone()),
+        one("anonymous", behind(&cached), "/optional", HeaderMap::new()),
+        one("optional", behind(&cached), "/optional", alone()),
+    ]
+}
+
+/// What each of the layer's contenders is compared with.
+pub fn floor_of(name: &str) -> &'static str {
+    match name {
+        "cached, browser" => "floor+wrap, browser",
+        "cached, foreign" => "floor+wrap, foreign",
+        "cached, fields" => "floor+wrap, fields",
+        "public" | "anonymous" => "floor+wrap, no cookie",
+        _ => "floor+wrap",
+    }
+}
+
+impl Contender {
+    fn new(
+        name: &'static str,
+        router: Router,
+        path: &'static str,
+        requests: Vec<HeaderMap>,
+    ) -> Self {
+        Self { name, service: router.into_service(), path, requests, next: 0 }
+    }
+
+    /// Asks once, reads the answer whole and checks its status. Nothing on the way waits.
+    pub fn ask(&mut self) {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = Uri::from_static(self.path);
+        *request.headers_mut() = self.requests[self.next].clone();
+        self.next = (self.next + 1) % self.requests.len();
+        let answer = self.service.call(request).now_or_never().expect("an answer at once");
+        let response = match answer {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        assert_eq!(response.status(), StatusCode::OK, "{}", self.name);
+        let mut body = response.into_body();
+        while let Some(frame) = body.frame().now_or_never().expect("a body from memory") {
+            std::hint::black_box(frame).expect("a body from memory");
+        }
+    }
+}
+
+/// The application without a layer.
+fn bare() -> Router {
+    Router::new().route("/user", get(|| async { "hello" }))
+}
+
+fn floored(floor: Floor) -> Router {
+    let hello = async |guest: Extension<Guest>| guest.0.name();
+    let router = Router::new().route("/user", get(hello)).route("/public", get(|| async { "hi" }));
+    match floor {
+        Floor::Plus => router.layer(FloorLayer::<false>::new()),
+        Floor::PlusWrap => router.layer(FloorLayer::<true>::new()),
+    }
+}
+
+fn wrapped() -> Router {
+    floored(Floor::PlusWrap)
+}
+
+fn behind(layer: &LpAuthLayer) -> Router {
+    let hello = async |user: LpUser| if user.is_admin() { "admin" } else { "hello" };
+    let whoever = async |user: Option<LpUser>| if user.is_some() { "hello" } else { "hi" };
+    Router::new()
+        .route("/user", get(hello))
+        .route("/optional", get(whoever))
+        .route("/public", get(|| async { "hi" }))
+        .layer(layer.clone())
+}
+
+fn cookie(value: &str) -> HeaderMap {
+    HeaderMap::from_iter([(COOKIE, shared(value))])
+}
+
+/// Three foreign cookies and ours in fields of their own, as HTTP/2 hands them over.
+fn fields(ours: &str) -> HeaderMap {
+    ["theme=dark", ours, "_ga=GA1.1.1234567890", "lang=en-GB"]
+        .iter()
+        .map(|pair| (COOKIE, shared(pair)))
+        .collect()
+}
+
+/// The 16 headers of a browser's navigation, the cookies among them.
+fn browser(mut headers: HeaderMap) -> HeaderMap {
+    for (name, value) in [
+        ("host", "app.example.com"),
+        ("connection", "keep-alive"),
+        ("cache-control", "max-age=0"),
+        ("sec-ch-ua", "\"Chromium\";v=\"140\", \"Not=A?Brand\";v=\"24\""),
+        ("sec-ch-ua-mobile", "?0"),
+        ("sec-ch-ua-platform", "\"Linux\""),
+        ("upgrade-insecure-requests", "1"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0.0.0"),
+        ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-user", "?1"),
+        ("sec-fetch-dest", "document"),
+        ("accept-encoding", "gzip, deflate, br"),
+        ("accept-language", "en-GB,en;q=0.9"),
+    ] {
+        headers.insert(HeaderName::from_static(name), shared(value));
+    }
+    headers
+}
+
+/// A value whose bytes are counted references, as a server makes them.
+fn shared(value: &str) -> HeaderValue {
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(value.to_owned())).expect("visible ASCII")
+}

@@ -1,0 +1,156 @@
+//! The examples that end by themselves do what they say.
+
+use std::{
+    process::{Command, Output},
+    sync::LazyLock,
+};
+
+use serde_json::Value;
+
+/// Where the programs are: built here, because `cargo test --test examples` builds no example.
+static PROGRAMS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--message-format=json", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .args(["--example", "tour", "--example", "manifest"])
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let messages = text(&output.stdout);
+    let executable = |line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(str::to_owned)
+    };
+    messages.lines().filter_map(executable).collect()
+});
+
+fn example(name: &str) -> Command {
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    let path = PROGRAMS.iter().find(|path| path.ends_with(&file));
+    Command::new(path.unwrap_or_else(|| panic!("no {file} among {:?}", *PROGRAMS)))
+}
+
+fn manifest(arguments: &[&str]) -> Output {
+    example("manifest").args(arguments).output().expect("a program that runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn the_tour_shows_every_hop_in_order_and_no_secret() {
+    let output = example("tour").output().expect("a program that runs");
+    let shown = text(&output.stdout);
+    assert!(output.status.success(), "{shown}{}", text(&output.stderr));
+    let mut rest = &shown[..];
+    for expected in [
+        "Nobody yet:",
+        "303 See Other",
+        "authorize?v=1.0&response_type=code",
+        "cookie: lp_login_",
+        "Login:",
+        "/callback?code=#",
+        "Code:",
+        "cookie: lp_session_",
+        "tokens: 1 code exchanged",
+        "User:",
+        "200 OK",
+        "page: hello 3552833710, token #",
+        "Refresh:",
+        "cookie: lp_session_",
+        "tokens: 1 refresh",
+        "Renewed:",
+        "page: hello",
+        "Trouble:",
+        "200 OK",
+        "Recovery:",
+        "cookie: lp_session_",
+        "tokens: 3 refreshes, one of them in vain",
+        "Logout:",
+        "cookie: lp_session_",
+        "deleted",
+        "Nobody again:",
+        "303 See Other",
+    ] {
+        let at = rest.find(expected).unwrap_or_else(|| panic!("no {expected:?} in order: {shown}"));
+        rest = &rest[at + expected.len()..];
+    }
+    // What is shown of a secret has eight digits; the secrets themselves have 32 and more.
+    let looks_secret = |word: &&str| word.len() >= 32 && word.bytes().all(|b| b != b'_');
+    let words = || shown.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
+    assert_eq!(words().find(looks_secret), None, "{shown}");
+}
+
+#[test]
+fn a_manifest_is_json_with_what_was_said() {
+    let output = manifest(&[
+        "com.example.desk",
+        "https://desk.example.com/callback",
+        "http://localhost:3000/callback",
+        "--display-name",
+        "Example Desk",
+        "--description",
+        "Where agents work",
+        "--entry-uri",
+        "https://desk.example.com/login",
+        "--profiles",
+        "0,1, 2",
+        "--quick-launch",
+        "--disabled",
+    ]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "client_name": "com.example.desk",
+            "display_name": "Example Desk",
+            "description": "Where agents work",
+            "grant_types": ["authorization_code", "refresh_token"],
+            "redirect_uris":
+                ["https://desk.example.com/callback", "http://localhost:3000/callback"],
+            "response_types": ["code"],
+            "entry_uri": "https://desk.example.com/login",
+            "quick_launch_enabled": true,
+            "enabled_for_profiles": [0, 1, 2],
+            "enabled": false,
+        })
+    );
+}
+
+#[test]
+fn what_cannot_be_a_manifest_is_explained_and_exits_with_2() {
+    let long = "x".repeat(129);
+    let uri = "https://desk.example.com/callback";
+    let table: &[(&[&str], &str)] = &[
+        (&[], "the client name is missing"),
+        (&["com.example.desk"], "`redirect_uris` is empty"),
+        (&["com.example.desk", "desk.example.com"], "`redirect_uris` holds \"desk.example.com\""),
+        (&["com.example.desk", "http://desk.example.com/cb"], "use an absolute https URL"),
+        (&[&long, uri], "`client_name` has 129 characters, and LivePerson accepts at most 128"),
+        (&["x", uri, "--display-name", &long], "`display_name` has 129 characters"),
+        (&["x", uri, "--display-name"], "--display-name needs a value"),
+        (&["x", uri, "--colour", "red"], "there is no option --colour"),
+        (&["x", uri, "--profiles", "all"], "--profiles holds \"all\""),
+        (&["x", uri, "--quick-launch"], "`quick_launch_enabled` needs `entry_uri`"),
+    ];
+    for (arguments, expected) in table {
+        let output = manifest(arguments);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.starts_with("error: ") && error.contains(expected), "{arguments:?}: {error}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_names_every_option() {
+    let output = manifest(&["--help"]);
+    assert!(output.status.success());
+    let help = text(&output.stdout);
+    for option in ["CLIENT_NAME", "REDIRECT_URI", "--display-name", "--quick-launch", "--profiles"]
+    {
+        assert!(help.contains(option), "{option}: {help}");
+    }
+}
