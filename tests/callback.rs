@@ -103,29 +103,20 @@ async fn a_callback_with_anything_wrong_is_refused_before_anybody_is_asked() {
     let other = "A".repeat(43);
     let long = "c".repeat(60 * 1024);
     let before = app.sentinel.counts();
-    // Whether the login that the state names is over with it.
-    for (query, ends) in [
-        (String::new(), false),
-        ("?".into(), false),
-        (format!("?code={code}"), false),
-        (format!("?code={code}&state="), false),
-        (format!("?code={code}&state=short"), false),
-        (format!("?code={code}&state={other}"), false),
-        (format!("?code={code}&state={state}&state={state}"), false),
-        (format!("?code={code}&state={other}&state={state}"), false),
-        (format!("?code={code}&state={state}&state={other}"), false),
-        (format!("?code={code}&state[]={state}"), false),
-        (format!("?code={code}&state=%ff{state}"), false),
-        (format!("?code={code}&state={state}%00"), false),
-        (format!("?code={long}&state={state}"), false),
-        (format!("?state={state}"), true),
-        (format!("?code=&state={state}"), true),
-        (format!("?code=%ff&state={state}"), true),
-        (format!("?code=a%0d%0ab&state={state}"), true),
-        (format!("?code={code}&code={code}&state={state}"), true),
-        (format!("?code=x&state={state}&code={code}"), true),
-        (format!("?iss=a&code={code}&iss=b&state={state}"), true),
-        (format!("?error=a&error=b&state={state}"), true),
+    for query in [
+        String::new(),
+        "?".into(),
+        format!("?code={code}"),
+        format!("?code={code}&state="),
+        format!("?code={code}&state=short"),
+        format!("?code={code}&state={other}"),
+        format!("?code={code}&state={state}&state={state}"),
+        format!("?code={code}&state={other}&state={state}"),
+        format!("?code={code}&state={state}&state={other}"),
+        format!("?code={code}&state[]={state}"),
+        format!("?code={code}&state=%ff{state}"),
+        format!("?code={code}&state={state}%00"),
+        format!("?code={long}&state={state}"),
     ] {
         let case = format!("{query:.200}");
         let mut browser = started.clone();
@@ -134,14 +125,41 @@ async fn a_callback_with_anything_wrong_is_refused_before_anybody_is_asked() {
         assert!(began.elapsed() < Duration::from_secs(2), "{case}");
         page.assert_refused();
         assert!(!page.body.contains(&code) && !page.body.contains(&state), "{case}: {page:?}");
-        assert_eq!(page.deletes_login(), ends, "{case}: {page:?}");
+        assert!(!page.deletes_login(), "{case}: {page:?}");
         assert_eq!(app.sentinel.counts(), before, "{case}");
-        if !ends {
-            let done = browser.navigate(&page.way_forward()).await;
-            done.assert_login();
-        }
+        browser.navigate(&page.way_forward()).await.assert_login();
     }
     assert_eq!(started.navigate(&good).await.location().as_deref(), Some("/me"));
+}
+
+/// B05, B06, B07: beside a good state, anything wrong ends the login that the state names, for good.
+#[tokio::test]
+async fn a_callback_with_a_good_state_and_anything_wrong_ends_its_login() {
+    let app = App::start().await;
+    for query in [
+        "?state={state}",
+        "?code=&state={state}",
+        "?code=%ff&state={state}",
+        "?code=a%0d%0ab&state={state}",
+        "?code={code}&code={code}&state={state}",
+        "?code=x&state={state}&code={code}",
+        "?iss=a&code={code}&iss=b&state={state}",
+        "?error=a&error=b&state={state}",
+    ] {
+        let mut browser = Browser::new(&app);
+        let good = browser.reach_callback(&app, "/me").await;
+        let mut kept = browser.clone();
+        let before = app.sentinel.counts();
+        let (code, state) = (parameter(&good, "code"), parameter(&good, "state"));
+        let wrong = query.replace("{code}", &code).replace("{state}", &state);
+        let page = browser.navigate(&format!("/callback{wrong}")).await;
+        page.assert_refused();
+        assert!(!page.body.contains(&code) && !page.body.contains(&state), "{query}: {page:?}");
+        assert!(page.deletes_login(), "{query}: {page:?}");
+        // A jar that has kept the cookie does not revive it.
+        kept.navigate(&good).await.assert_refused();
+        assert_eq!(app.sentinel.counts(), before, "{query}");
+    }
 }
 
 /// B04.

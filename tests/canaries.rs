@@ -283,11 +283,8 @@ async fn no_secret_of_a_whole_life_is_ever_told() {
         let (mut failed, page) = sign_in(&app, &mut secrets).await;
         assert!(page.status.is_server_error(), "{fault:?}: {page:?}");
         let again = failed.navigate(&page.url).await;
-        for body in [page.body, again.body] {
-            // The one who brought a code that is still good gets it back in a link, and nobody else.
-            let link = page.url.trim_start_matches(&app.url).replace('&', "&amp;");
-            told.add(&body.replace(&link, "the same once more"));
-        }
+        told.add(&page.body);
+        told.add(&again.body);
         app.advance(2);
     }
     app.sentinel.set_issuer("canary-issuer");

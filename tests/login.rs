@@ -405,7 +405,10 @@ async fn behind_a_proxy_that_strips_a_prefix_everything_leads_back_through_it() 
     app.sentinel.inject(Endpoint::Token, Fault::throttled(1));
     let busy = browser.navigate(&callback).await;
     busy.assert_closed_page(503);
-    assert_eq!(busy.way_forward(), format!("/app{callback}"));
+    assert!(
+        busy.body.contains("class=\"action\" href=\"\""),
+        "the browser's own address: {busy:?}"
+    );
     let head = Browser::new(&app).send(Method::HEAD, "/me", &NAVIGATE, None).await;
     assert_eq!(head.location().as_deref(), Some("/app/login?return_to=%2Fapp%2Fme"));
     let refused = Browser::new(&app).navigate("/callback").await;

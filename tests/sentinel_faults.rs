@@ -71,11 +71,6 @@ fn assert_refused(page: &Page, reason: RejectionReason, row: &str) {
 
 /// A page's link: to a new login, or to another try of the same.
 #[track_caller]
-fn way_forward(page: &Page) -> String {
-    let (_, rest) = page.body.split_once("href=\"").unwrap_or_else(|| panic!("no link: {page:?}"));
-    rest.split_once('"').unwrap().0.replace("&amp;", "&")
-}
-
 fn html() -> Fault {
     Fault::Status {
         status: 200,
@@ -110,9 +105,9 @@ async fn an_application_starts_without_the_domain_api_and_is_ready_once_it_answe
     assert!(health.ready && !health.sentinel_known, "{health:?}");
     app.sentinel.clear_faults();
     app.advance(2);
-    assert_eq!(way_forward(&page), "/login?return_to=%2Fme");
+    assert_eq!(page.way_forward(), "/login?return_to=%2Fme");
     app.sentinel.auto_login(Some(AGENT));
-    assert_signed_in(&browser.open(&way_forward(&page)).await, "back again");
+    assert_signed_in(&browser.open(&page.way_forward()).await, "back again");
     assert!(app.auth.health().sentinel_known);
 }
 
@@ -340,8 +335,8 @@ async fn a_failed_exchange_is_a_page_with_a_way_forward_and_never_a_second_try()
         let again = browser.navigate(&page.url).await;
         assert!(again.status.is_client_error(), "{row}: {again:?}");
         assert_eq!(app.sentinel.counts().exchanges, before + 1, "{row}, reloaded");
-        assert_eq!(way_forward(&page), "/login?return_to=%2Fme", "{row}");
-        assert_signed_in(&browser.open(&way_forward(&page)).await, row);
+        assert_eq!(page.way_forward(), "/login?return_to=%2Fme", "{row}");
+        assert_signed_in(&browser.open(&page.way_forward()).await, row);
     }
 }
 
@@ -362,7 +357,7 @@ async fn a_throttled_login_goes_on_where_it_stopped() {
     assert_refused(&page, RejectionReason::LoginBusy, "throttled");
     assert_eq!(page.header("retry-after"), Some("7"));
     assert_eq!(browser.jar.logins().len(), 1, "the login waits");
-    let retry = way_forward(&page);
+    let retry = page.way_forward();
     assert!(retry.starts_with("/callback?code="), "{retry}");
     let early = browser.navigate(&retry).await;
     assert_refused(&early, RejectionReason::LoginBusy, "too early");
@@ -691,7 +686,7 @@ async fn a_code_that_could_not_be_sent_is_unspent() {
         assert_refused(&page, RejectionReason::SentinelUnavailable, row);
         assert_eq!(app.sentinel.counts().exchanges, 0, "{row}");
         assert_eq!(browser.jar.logins().len(), 1, "{row}: the login waits");
-        let retry = way_forward(&page);
+        let retry = page.way_forward();
         let callback = Url::parse(&page.url).unwrap();
         assert_eq!(retry, callback[url::Position::BeforePath..], "{row}");
         let again = browser.navigate(&retry).await;

@@ -12,6 +12,8 @@ pub struct Browser {
     pub jar: Jar,
     sentinel_jar: Jar,
     app: String,
+    /// The application tells its own responses from the layer's.
+    marks_responses: bool,
 }
 
 /// A response, read whole.
@@ -50,7 +52,7 @@ pub const FORM: [(&str, &str); 4] = [
 
 impl Browser {
     pub fn new(app: &App) -> Self {
-        Self::at(&app.url)
+        Self { marks_responses: true, ..Self::at(&app.url) }
     }
 
     /// A browser for an application that runs elsewhere; `origin` is `http://127.0.0.1:PORT`.
@@ -61,7 +63,13 @@ impl Browser {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client without TLS");
-        Self { client, jar: Jar::default(), sentinel_jar: Jar::default(), app: origin.to_owned() }
+        Self {
+            client,
+            jar: Jar::default(),
+            sentinel_jar: Jar::default(),
+            app: origin.to_owned(),
+            marks_responses: false,
+        }
     }
 
     /// A browser that is signed in as MockSentinel's agent.
@@ -117,7 +125,7 @@ impl Browser {
         let request = self.request(method, url, headers, body);
         let url = self.absolute(url);
         let page = read(request.send().await.expect("an answer"), url).await;
-        if self.is_app(&page.url) {
+        if self.marks_responses && self.is_app(&page.url) {
             page.assert_caching_is_safe();
         }
         self.take_cookies(&page);

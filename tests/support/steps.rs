@@ -67,6 +67,11 @@ impl Page {
     pub fn way_forward(&self) -> String {
         let (_, link) = self.body.split_once("class=\"action\" href=\"").expect("a way forward");
         let (href, _) = link.split_once('"').expect("a whole attribute");
+        if href.is_empty() {
+            // The same address once more.
+            let after_origin = self.url.splitn(4, '/').nth(3).unwrap_or_default();
+            return format!("/{after_origin}");
+        }
         href.replace("&amp;", "&")
     }
 
