@@ -4,31 +4,24 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, HeaderValue, Method};
 
 use super::{
-    LoginDecision, LoginDesk, Refusal, Reply,
-    exchange::{Entrance, NoOutcome, Running},
-    hook,
+    LoginDesk, RETRY_AFTER, Refusal, Reply,
+    arrival::{Arrival, NewSession},
+    exchange::{Entrance, NoOutcome},
     pending::{Pending, State, StateHash},
 };
 use crate::{
     caller::is_prefetch,
-    jwt::{IdTokenError, TokenSource},
     refresh::{EndReason, Found},
     respond::RejectionReason,
     secret::AuthorizationCode,
-    sentinel::{TokenError, TokenSet},
-    session::{Held, Identity, MAX_CANDIDATES, Pair, Session, SessionId, Tokens},
-    user::LpUser,
+    session::{Held, MAX_CANDIDATES},
 };
 
 /// Longer queries are nobody's: Sentinel's code and our state are a few hundred bytes.
 const MAX_QUERY: usize = 8 * 1024;
-
-/// When a failed attempt may fare better.
-const RETRY_AFTER: u64 = 5;
 
 /// The parameters of a callback, each at most once.
 pub(super) struct Parameters {
@@ -44,22 +37,6 @@ pub(super) enum Outcome {
     Failed,
     /// Neither one code nor one error.
     Nothing,
-}
-
-/// What an exchange brought.
-pub(crate) enum Arrival {
-    /// A session, ready to be set.
-    Session(Box<NewSession>),
-    /// The application denied the user.
-    Denied(Option<Box<Response<Bytes>>>),
-    /// No session.
-    Failed { reason: RejectionReason, retry_after: Option<u64>, unspent: bool },
-}
-
-/// A session that no browser has yet.
-pub(crate) struct NewSession {
-    held: Held,
-    set_cookie: http::HeaderValue,
 }
 
 impl LoginDesk {
@@ -210,7 +187,7 @@ impl LoginDesk {
         headers: &HeaderMap,
         pending: &Pending,
         new: NewSession,
-        delete: http::HeaderValue,
+        delete: HeaderValue,
     ) -> Reply {
         let now = self.keeper.now();
         let candidates = self.keeper.mint.names().session_candidates(headers);
@@ -231,157 +208,6 @@ impl LoginDesk {
         tracing::info!("signed in");
         let path = pending.return_path.as_ref().map_or(&*self.site.landing, |path| path.as_str());
         Reply::Redirect { location: path.to_owned(), set_cookies: vec![delete, new.set_cookie] }
-    }
-
-    /// The task of one exchange: presents the code once, whoever goes away meanwhile.
-    async fn exchange(
-        self: Arc<Self>,
-        running: Running<Arrival>,
-        pending: Pending,
-        code: AuthorizationCode,
-        hash: StateHash,
-    ) {
-        let arrival = self.arrive(&pending, &code, hash).await.unwrap_or_else(|failed| failed);
-        let unspent = matches!(arrival, Arrival::Failed { unspent: true, .. });
-        running.finish(arrival, unspent);
-    }
-
-    async fn arrive(
-        self: &Arc<Self>,
-        pending: &Pending,
-        code: &AuthorizationCode,
-        hash: StateHash,
-    ) -> Result<Arrival, Arrival> {
-        let sent_at = self.keeper.now();
-        let tokens = self
-            .keeper
-            .sentinel
-            .exchange(&pending.account, code, pending.verifier.as_ref())
-            .await
-            .map_err(|error| exchange_failed(&error))?;
-        let identity = self.identify(pending, &tokens).await?;
-        let session = Session {
-            id: SessionId::random(),
-            pair: Pair::default(),
-            account: pending.account.clone(),
-            identity,
-            times: self.keeper.times_at_login(sent_at, tokens.expires_in),
-            tokens: Tokens {
-                access: tokens.access_token,
-                refresh: tokens.refresh_token,
-                scope: tokens.scope.map(Into::into),
-            },
-            login: hash.mark(),
-        };
-        let set_cookie = self.keeper.mint.set_cookie(&session, sent_at).map_err(|error| {
-            tracing::error!(%error, "login failed: a session store has room for such a session");
-            failed(RejectionReason::SessionTooLarge)
-        })?;
-        let held = self.keeper.take_up(self.keeper.mint.opened(session), sent_at);
-        if let Some(on_login) = &self.on_login {
-            let user = LpUser::new(held.clone(), Arc::clone(&self.keeper));
-            match hook::ask(on_login, user).await {
-                Ok(LoginDecision::Allow) => {}
-                Ok(LoginDecision::Deny(page)) => {
-                    tracing::info!(reason = "login_denied", "login denied by the application");
-                    self.keeper.discard(&held);
-                    return Ok(Arrival::Denied(page));
-                }
-                Err(undecided) => {
-                    let error = &undecided as &dyn std::error::Error;
-                    tracing::error!(error, "login failed in the application's hook");
-                    self.keeper.discard(&held);
-                    return Err(failed_for_now(RejectionReason::HookFailed));
-                }
-            }
-        }
-        Ok(Arrival::Session(Box::new(NewSession { held, set_cookie })))
-    }
-
-    /// Who the id_token says it is.
-    async fn identify(&self, pending: &Pending, tokens: &TokenSet) -> Result<Identity, Arrival> {
-        let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
-        if !tokens.token_type.as_ref().is_some_and(is_bearer) {
-            tracing::error!("login refused: the token_type of Sentinel's answer is not Bearer");
-            return Err(failed(RejectionReason::LoginRefused));
-        }
-        let Some(id_token) = &tokens.id_token else {
-            tracing::error!(
-                "login refused: Sentinel's answer has no id_token; the other version of its token \
-                 API may return one: set LP_TOKEN_API_VERSION (or `token_api_version`)"
-            );
-            return Err(failed(RejectionReason::LoginRefused));
-        };
-        let host = self.keeper.sentinel.host(&pending.account).await.map_err(|error| {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "login failed: sentinel's host is not known");
-            failed_for_now(RejectionReason::SentinelUnavailable)
-        })?;
-        let access = Some(tokens.access_token.expose_secret());
-        let verdict = self
-            .keeper
-            .verifier
-            .verify(host.as_str(), id_token, TokenSource::TokenEndpoint, access)
-            .await;
-        match verdict {
-            Ok(claims) => {
-                if !claims.signature_checked {
-                    self.keeper.telemetry.unsigned_id_token();
-                }
-                Ok(Identity {
-                    subject: claims.subject,
-                    issuer: claims.issuer,
-                    is_admin: claims.is_admin,
-                    is_lpa: claims.is_lpa,
-                })
-            }
-            Err(IdTokenError::Refused(refusal)) => {
-                tracing::error!(reason = refusal.as_str(), "login refused: id_token: {refusal}");
-                Err(failed(if refusal.is_clock_skew() {
-                    RejectionReason::ClockSkew
-                } else {
-                    RejectionReason::LoginRefused
-                }))
-            }
-            Err(error @ IdTokenError::KeysUnavailable(_)) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "login failed: sentinel's keys cannot be had");
-                Err(failed_for_now(RejectionReason::SentinelUnavailable))
-            }
-        }
-    }
-}
-
-fn failed(reason: RejectionReason) -> Arrival {
-    Arrival::Failed { reason, retry_after: None, unspent: false }
-}
-
-/// The code is spent, but a new login may fare better in a moment.
-fn failed_for_now(reason: RejectionReason) -> Arrival {
-    Arrival::Failed { reason, retry_after: Some(RETRY_AFTER), unspent: false }
-}
-
-/// What a failed exchange means for the login.
-fn exchange_failed(error: &TokenError) -> Arrival {
-    let shown = error as &dyn std::error::Error;
-    tracing::warn!(error = shown, class = error.class(), "login failed: code not exchanged");
-    match error {
-        TokenError::Throttled { retry_after } => Arrival::Failed {
-            reason: RejectionReason::LoginBusy,
-            retry_after: Some(crate::refresh::whole_seconds(*retry_after)),
-            unspent: true,
-        },
-        TokenError::NotSent(_) => Arrival::Failed {
-            reason: RejectionReason::SentinelUnavailable,
-            retry_after: Some(RETRY_AFTER),
-            unspent: true,
-        },
-        TokenError::Server { .. } | TokenError::Unknown(_) => {
-            failed_for_now(RejectionReason::SentinelUnavailable)
-        }
-        TokenError::Refused { .. } | TokenError::Malformed(_) => {
-            failed(RejectionReason::LoginRefused)
-        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Nobody yet: from the first redirect to a session, and back out again.
 //!
 //! [`start`] sends a browser to Sentinel and remembers the login in a sealed cookie ([`pending`],
-//! [`pkce`], [`return_path`]); [`callback`] takes it back, [`exchange`] turns its code into a
-//! session, once, asking the application's [`hook`]; [`logout`] ends it.
+//! [`pkce`], [`return_path`]); [`callback`] takes it back, [`exchange`] sees to it that its code is
+//! presented once, [`arrival`] makes a session of it, asking the application's [`hook`]; [`logout`]
+//! ends it.
 
+mod arrival;
 mod callback;
 mod exchange;
 mod hook;
@@ -23,12 +25,15 @@ use http::{HeaderValue, Response};
 
 pub use self::hook::{LoginDecision, LoginHookError};
 pub(crate) use self::{
-    callback::Arrival, exchange::Exchanges, hook::OnLogin, return_path::ReturnGuard,
+    arrival::Arrival, exchange::Exchanges, hook::OnLogin, return_path::ReturnGuard,
 };
 use crate::{
     account::AccountId, caller::CsrfPolicy, refresh::Keeper, respond::RejectionReason,
     seal::Sealer, site::Site,
 };
+
+/// When a failed login may fare better, in seconds.
+const RETRY_AFTER: u64 = 5;
 
 /// Everything that logging in and out needs, of one layer.
 pub(crate) struct LoginDesk {

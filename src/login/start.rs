@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue};
 
 use super::{
-    LoginDesk, Refusal, Reply,
+    LoginDesk, RETRY_AFTER, Refusal, Reply,
     pending::{Pending, State, cookie_bytes, make_room, waiting},
     pkce,
     return_path::ReturnPath,
@@ -14,9 +14,6 @@ use crate::{
     respond::RejectionReason,
     sentinel::SentinelHost,
 };
-
-/// After a failed look-up of Sentinel's host.
-const RETRY_AFTER: u64 = 5;
 
 impl LoginDesk {
     /// `GET` or `HEAD` on the login path.
