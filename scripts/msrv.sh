@@ -11,7 +11,7 @@ FITTING = {
     "0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0",
     "CC0-1.0", "CDLA-Permissive-2.0", "ISC", "MIT", "MIT-0", "Unicode-3.0", "Unlicense", "Zlib",
 }
-CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index"
+CRATES_IO = "/crates.io-index"
 
 
 def version(text):
