@@ -13,7 +13,14 @@ install_browser() {
         echo "error: install ${missing[*]}, there is no apt-get to do it with" >&2
         exit 1
     }
-    [ "$(id -u)" -eq 0 ] || root=(sudo)
+    if [ "$(id -u)" -ne 0 ]; then
+        # Asks for nothing: where sudo would, it says so and stops.
+        sudo --non-interactive true 2>/dev/null || {
+            echo "error: run 'apt-get install ${missing[*]}' as root first" >&2
+            exit 1
+        }
+        root=(sudo --non-interactive)
+    fi
     "${root[@]}" apt-get update
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install --yes --no-install-recommends "${missing[@]}"

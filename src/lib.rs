@@ -24,6 +24,7 @@ pub mod fuzzing;
 mod account;
 mod clock;
 mod error;
+mod loopback;
 mod secret;
 mod site;
 mod telemetry;

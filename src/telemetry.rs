@@ -9,11 +9,21 @@
 //! | `lp_auth_rejections_total` | `reason` | answers of ours instead of the inner service's |
 //! | `lp_auth_refreshes_total` | `outcome`: `success`, `discarded`, `failed`, `unknown`, `misconfigured` | calls to refresh |
 //! | `lp_auth_sessions_ended_total` | `reason` | ends of sessions |
-//! | `lp_auth_revocations_total` | `outcome`: `success`, `failed` | calls to revoke |
+//! | `lp_auth_revocations_total` | `outcome`: `success`, `failed`, `misconfigured` | calls to revoke |
 //! | `lp_auth_unopenable_cookies_total` | `kind`: `broken`, `foreign` | session cookies that did not open |
 //! | `lp_auth_unsigned_id_tokens_total` | | id_tokens accepted because their key is not published |
 
 use crate::{refresh::EndReason, respond::RejectionReason, seal::Unopenable};
+
+/// What a call to revoke comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Revocation {
+    Success,
+    /// Sentinel did not confirm it.
+    Failed,
+    /// Sentinel refuses our own credentials.
+    Misconfigured,
+}
 
 /// The counters of one layer.
 #[derive(Clone)]
@@ -32,6 +42,7 @@ struct Prepared {
     refresh_misconfigured: metrics::Counter,
     revoked: metrics::Counter,
     revocation_failed: metrics::Counter,
+    revocation_misconfigured: metrics::Counter,
     broken_cookies: metrics::Counter,
     foreign_cookies: metrics::Counter,
     unsigned: metrics::Counter,
@@ -68,6 +79,7 @@ impl Telemetry {
                 refresh_misconfigured: refresh("misconfigured"),
                 revoked: revocation("success"),
                 revocation_failed: revocation("failed"),
+                revocation_misconfigured: revocation("misconfigured"),
                 broken_cookies: cookie("broken"),
                 foreign_cookies: cookie("foreign"),
                 unsigned: counter!("lp_auth_unsigned_id_tokens_total"),
@@ -111,9 +123,13 @@ impl Telemetry {
         increment(&self.prepared.ends, reason);
     }
 
-    pub(crate) fn revoked(&self, success: bool) {
+    pub(crate) fn revoked(&self, outcome: Revocation) {
         let prepared = &self.prepared;
-        let counter = if success { &prepared.revoked } else { &prepared.revocation_failed };
+        let counter = match outcome {
+            Revocation::Success => &prepared.revoked,
+            Revocation::Failed => &prepared.revocation_failed,
+            Revocation::Misconfigured => &prepared.revocation_misconfigured,
+        };
         counter.increment(1);
     }
 
@@ -156,7 +172,7 @@ impl Telemetry {
 
     pub(crate) fn session_ended(&self, _: EndReason) {}
 
-    pub(crate) fn revoked(&self, _: bool) {}
+    pub(crate) fn revoked(&self, _: Revocation) {}
 
     pub(crate) fn unopenable(&self, _: Unopenable) {}
 

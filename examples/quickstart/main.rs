@@ -14,6 +14,7 @@ mod page;
 use std::{
     env,
     error::Error,
+    future::IntoFuture,
     io::{self, IsTerminal},
     net::SocketAddr,
     process::ExitCode,
@@ -83,24 +84,21 @@ async fn run() -> Result<(), Box<dyn Error>> {
     println!("{}/", auth.origin());
 
     let app = app(&auth, mock.map(Arc::new));
-    let (stop, stopped) = tokio::sync::oneshot::channel();
-    let signal = async move {
-        told_to_stop.await;
-        tracing::info!("stopping");
-        // Refreshes under way finish while the server finishes its requests.
-        tokio::spawn(async move { auth.shutdown(SHUTDOWN).await });
-        let _ = stop.send(());
-    };
-    let server = axum::serve(listener, app).with_graceful_shutdown(signal);
-    let deadline = async {
-        match stopped.await {
-            Ok(()) => tokio::time::sleep(EXIT).await,
-            Err(_) => std::future::pending().await,
-        }
-    };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async {
+        let _ = stopped.await;
+    });
+    let mut server = tokio::spawn(server.into_future());
     tokio::select! {
-        result = server => result?,
-        () = deadline => tracing::warn!("some requests were not finished in time"),
+        ended = &mut server => return Ok(ended??),
+        () = told_to_stop => tracing::info!("stopping"),
+    }
+    // Refreshes, logins and revocations under way finish while the server finishes its requests.
+    let _ = stop.send(());
+    let finished = async { tokio::join!(auth.shutdown(SHUTDOWN), server) };
+    match tokio::time::timeout(EXIT, finished).await {
+        Ok((_, ended)) => ended??,
+        Err(_) => tracing::warn!("some requests were not finished in time"),
     }
     Ok(())
 }

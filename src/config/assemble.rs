@@ -112,7 +112,7 @@ fn sentinel(
     client_secret: crate::secret::ClientSecret,
 ) -> Result<Arc<SentinelClient>, ConfigError> {
     let domain_api = builder.domain_api_url.as_deref().unwrap_or(SentinelSettings::DOMAIN_API);
-    let domain_api_url = server(Some(domain_api), Setting::DomainApiUrl)?;
+    let sentinel_url = builder.sentinel_url.as_deref();
     let mut host_suffixes = builder.checked_host_suffixes()?;
     if host_suffixes.is_empty() {
         host_suffixes = SentinelSettings::HOST_SUFFIXES.map(Into::into).to_vec();
@@ -121,8 +121,8 @@ fn sentinel(
         client_id: client_id.into(),
         client_secret,
         redirect_uri: builder.redirect_uri.as_deref().unwrap_or_default().into(),
-        sentinel_url: server(builder.sentinel_url.as_deref(), Setting::SentinelUrl)?,
-        domain_api_url: domain_api_url.expect("a text was given"),
+        sentinel_url: sentinel_url.map(|url| server(url, Setting::SentinelUrl)).transpose()?,
+        domain_api_url: server(domain_api, Setting::DomainApiUrl)?,
         host_suffixes,
         token_api_version: builder.token_api_version,
         http: builder.http.clone(),

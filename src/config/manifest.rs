@@ -3,6 +3,8 @@
 use serde::Serialize;
 use url::Url;
 
+use crate::loopback::is_secure;
+
 /// The manifest of an application: the JSON with which LivePerson installs it, and gives it a client
 /// id and secret. It is the first step of real use.
 ///
@@ -223,16 +225,7 @@ fn text(member: &'static str, value: Option<&str>, limit: usize) -> Result<(), M
 fn uri(member: &'static str, value: Option<&str>, limit: usize) -> Result<(), ManifestError> {
     let Some(value) = value else { return Ok(()) };
     text(member, Some(value), limit)?;
-    let usable = Url::parse(value).is_ok_and(|url| match url.scheme() {
-        "https" => true,
-        "http" => match url.host() {
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            None => false,
-        },
-        _ => false,
-    });
+    let usable = Url::parse(value).is_ok_and(|url| is_secure(&url));
     if !usable {
         return Err(ManifestError::InvalidUri { member, value: value.to_owned() });
     }

@@ -12,6 +12,7 @@ use crate::{
     account::AccountId,
     caller::{Access, PathRules},
     login::ReturnGuard,
+    loopback::is_secure,
     secret::{ClientSecret, SessionKey},
     sentinel::ServerOrigin,
     site::Site,
@@ -239,7 +240,7 @@ impl Builder {
         bounded(self.absolute_lifetime, LONGEST_LIFETIME, Setting::AbsoluteLifetime)?;
         bounded(self.idle_lifetime, LONGEST_LIFETIME, Setting::IdleLifetime)?;
         bounded(self.login_lifetime, LONGEST_LOGIN, Setting::LoginLifetime)?;
-        bounded(self.refresh_after, LONGEST_LIFETIME, Setting::RefreshAfter)?;
+        bounded(self.refresh_after, Duration::MAX, Setting::RefreshAfter)?;
         let conflict = |setting, problem: &str| ConfigError::Conflict {
             setting,
             other: Setting::AbsoluteLifetime,
@@ -286,12 +287,8 @@ impl Builder {
     }
 }
 
-pub(super) fn server(
-    text: Option<&str>,
-    setting: Setting,
-) -> Result<Option<ServerOrigin>, ConfigError> {
-    let parse = |text: &str| text.parse().map_err(|error| ConfigError::says(setting, &error));
-    text.map(parse).transpose()
+pub(super) fn server(text: &str, setting: Setting) -> Result<ServerOrigin, ConfigError> {
+    text.parse().map_err(|error| ConfigError::says(setting, &error))
 }
 
 fn required<'a>(
@@ -309,8 +306,7 @@ fn redirect_uri(text: &str) -> Result<Url, ConfigError> {
         return invalid("it is no absolute URL: write `https://app.example.com/callback`");
     };
     let problem = match url.scheme() {
-        "https" => None,
-        "http" if is_loopback(&url) => None,
+        _ if is_secure(&url) => None,
         "http" => Some("plain http is for loopback hosts only: use https"),
         _ => Some("it has to be an https URL"),
     };
@@ -339,15 +335,6 @@ fn redirect_uri(text: &str) -> Result<Url, ConfigError> {
         );
     }
     Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        None => false,
-    }
 }
 
 /// A path that the layer answers itself: matched exactly, so nothing ambiguous.

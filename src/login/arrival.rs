@@ -78,7 +78,11 @@ impl LoginDesk {
             login: hash.mark(),
         };
         let set_cookie = self.keeper.mint.set_cookie(&session, sent_at).map_err(|error| {
-            tracing::error!(%error, "login failed: a session store has room for such a session");
+            tracing::error!(
+                reason = "session_too_large",
+                %error,
+                "login failed: a session store has room for such a session"
+            );
             failed(RejectionReason::SessionTooLarge)
         })?;
         let held = self.keeper.take_up(self.keeper.mint.opened(session), sent_at);
@@ -93,7 +97,11 @@ impl LoginDesk {
                 }
                 Err(undecided) => {
                     let error = &undecided as &dyn std::error::Error;
-                    tracing::error!(error, "login failed in the application's hook");
+                    tracing::error!(
+                        reason = "hook_failed",
+                        error,
+                        "login failed in the application's hook"
+                    );
                     self.keeper.discard(&held);
                     return Err(failed_for_now(RejectionReason::HookFailed));
                 }
@@ -106,11 +114,15 @@ impl LoginDesk {
     async fn identify(&self, pending: &Pending, tokens: &TokenSet) -> Result<Identity, Arrival> {
         let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
         if !tokens.token_type.as_ref().is_some_and(is_bearer) {
-            tracing::error!("login refused: the token_type of Sentinel's answer is not Bearer");
+            tracing::error!(
+                reason = "token_type",
+                "login refused: the token_type of Sentinel's answer is not Bearer"
+            );
             return Err(failed(RejectionReason::LoginRefused));
         }
         let Some(id_token) = &tokens.id_token else {
             tracing::error!(
+                reason = "no_id_token",
                 "login refused: Sentinel's answer has no id_token; the other version of its token \
                  API may return one: set LP_TOKEN_API_VERSION (or `token_api_version`)"
             );
@@ -118,7 +130,7 @@ impl LoginDesk {
         };
         let host = self.keeper.sentinel.host(&pending.account).await.map_err(|error| {
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "login failed: sentinel's host is not known");
+            tracing::warn!(reason = "no_host", error, "login failed: sentinel's host is not known");
             failed_for_now(RejectionReason::SentinelUnavailable)
         })?;
         let access = Some(tokens.access_token.expose_secret());
@@ -149,7 +161,11 @@ impl LoginDesk {
             }
             Err(error @ IdTokenError::KeysUnavailable(_)) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "login failed: sentinel's keys cannot be had");
+                tracing::warn!(
+                    reason = "no_keys",
+                    error,
+                    "login failed: sentinel's keys cannot be had"
+                );
                 Err(failed_for_now(RejectionReason::SentinelUnavailable))
             }
         }
@@ -168,7 +184,7 @@ fn failed_for_now(reason: RejectionReason) -> Arrival {
 /// What a failed exchange means for the login.
 fn exchange_failed(error: &TokenError) -> Arrival {
     let shown = error as &dyn std::error::Error;
-    tracing::warn!(error = shown, class = error.class(), "login failed: code not exchanged");
+    tracing::warn!(reason = error.class(), error = shown, "login failed: code not exchanged");
     match error {
         TokenError::Throttled { retry_after } => Arrival::Failed {
             reason: RejectionReason::LoginBusy,

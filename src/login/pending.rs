@@ -15,12 +15,15 @@ use crate::{
     clock::Timestamp,
     seal::Sealer,
     secret::{CodeVerifier, random_bytes},
-    session::{CookieNames, LoginMark},
+    session::{CookieNames, LoginMark, MAX_LINE},
 };
 
 /// At most this many logins wait in one browser, and at most this many bytes of their cookies.
 pub(crate) const MAX_PENDING: usize = 8;
 pub(crate) const MAX_BYTES: usize = 3 * 1024;
+
+/// All our cookies together leave room for others below the 8 KiB that servers accept of a header.
+const _: () = assert!(MAX_BYTES + MAX_LINE <= 7 * 1024);
 
 /// More cookies than this of our login names are deleted unopened: nobody made them honestly.
 const MAX_OPENED: usize = 4 * MAX_PENDING;

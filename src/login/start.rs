@@ -52,7 +52,11 @@ impl LoginDesk {
             Ok(host) => self.redirect(&host, headers, return_path, remember, dead_session),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "sentinel's host is not known, no login can start");
+                tracing::warn!(
+                    reason = "no_host",
+                    error,
+                    "no login can start: sentinel's host is not known"
+                );
                 Refusal {
                     return_to,
                     retry_after: Some(RETRY_AFTER),

@@ -21,8 +21,17 @@ use crate::{
 /// # Order
 ///
 /// The layer comes last on a router: routes and fallbacks added after `.layer(auth)` are not behind
-/// it, and a fallback added later takes the callback away. See the page on order in the
-/// documentation.
+/// it, and a fallback added later takes the callback away. Around a finished router, axum 0.8's
+/// `serve` wants a router again: `Router::new().fallback_service(auth.layer(router))`, since this does
+/// not compile:
+///
+/// ```compile_fail
+/// # async fn run(listener: tokio::net::TcpListener, auth: tower_lp_auth::LpAuthLayer, router: axum::Router) {
+/// use tower::Layer;
+///
+/// axum::serve(listener, auth.layer(router)).await.unwrap();
+/// # }
+/// ```
 ///
 /// # Examples
 ///

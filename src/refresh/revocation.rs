@@ -7,7 +7,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
 
 use super::keeper::Keeper;
-use crate::session::Session;
+use crate::{
+    sentinel::{OAuthErrorCode, TokenError},
+    session::Session,
+    telemetry::Revocation,
+};
 
 /// How long the answer to a logout waits for Sentinel.
 const WAIT_AT_MOST: Duration = Duration::from_secs(2);
@@ -28,12 +32,26 @@ impl Keeper {
         self.tasks.spawn(async move {
             let _done = done;
             let outcome = keeper.sentinel.revoke(&account, &token).await;
-            keeper.telemetry.revoked(outcome.is_ok());
             match outcome {
-                Ok(()) => tracing::info!("refresh token revoked"),
+                Ok(()) => {
+                    keeper.telemetry.revoked(Revocation::Success);
+                    tracing::info!(outcome = "success", "refresh token revoked");
+                }
+                Err(TokenError::Refused {
+                    error: OAuthErrorCode::InvalidClient | OAuthErrorCode::UnauthorizedClient,
+                    ..
+                }) => {
+                    keeper.telemetry.revoked(Revocation::Misconfigured);
+                    tracing::error!(
+                        outcome = "misconfigured",
+                        "refresh token not revoked: sentinel refuses this application's \
+                         credentials: check client id and secret"
+                    );
+                }
                 Err(error) => {
+                    keeper.telemetry.revoked(Revocation::Failed);
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "refresh token not revoked");
+                    tracing::warn!(error, outcome = "failed", "refresh token not revoked");
                 }
             }
         });

@@ -1,10 +1,10 @@
 //! Which servers may be asked, and how the URLs of their endpoints read.
 
-use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use url::{Host, Url, form_urlencoded};
 
-use crate::AccountId;
+use crate::{AccountId, loopback::is_loopback};
 
 /// The version of Sentinel's token endpoint that codes and refresh tokens are sent to.
 ///
@@ -147,14 +147,6 @@ impl fmt::Display for ServerOrigin {
 impl fmt::Debug for ServerOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ServerOrigin({self})")
-    }
-}
-
-pub(super) fn is_loopback(host: Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
-        Host::Ipv4(ip) => IpAddr::from(ip).is_loopback(),
-        Host::Ipv6(ip) => IpAddr::from(ip).is_loopback(),
     }
 }
 

@@ -16,7 +16,7 @@ mod track;
 
 pub(crate) use self::{
     cache::Cache,
-    cookie::{Candidates, CookieNames, MAX_CANDIDATES, Reading, Traces},
+    cookie::{Candidates, CookieNames, MAX_CANDIDATES, MAX_LINE, Reading, Traces},
     id::{Pair, SessionId},
     ledger::{Ledger, LedgerLimits},
     mint::Mint,

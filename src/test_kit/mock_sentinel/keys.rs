@@ -19,6 +19,7 @@ static GENERATED: Mutex<Vec<Arc<KeyPair>>> = Mutex::new(Vec::new());
 pub(super) struct SigningKeys {
     current: usize,
     first_listed: usize,
+    current_hidden: bool,
 }
 
 impl SigningKeys {
@@ -32,9 +33,15 @@ impl SigningKeys {
         self.first_listed = self.current;
     }
 
+    /// Takes the current key out of the set, or puts it back.
+    pub(super) fn hide_current(&mut self, hidden: bool) {
+        self.current_hidden = hidden;
+    }
+
     /// The JSON Web Key Set (RFC 7517 §5).
     pub(super) fn published(&self) -> Value {
-        let listed = self.first_listed..=self.current;
+        let end = self.current + usize::from(!self.current_hidden);
+        let listed = self.first_listed..end;
         json!({ "keys": listed.map(public_key).collect::<Vec<_>>() })
     }
 

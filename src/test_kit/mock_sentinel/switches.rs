@@ -187,6 +187,12 @@ impl MockSentinel {
         self.set(|settings| settings.publish_keys = on);
     }
 
+    /// Whether the key that signs is listed (on at first); off, the set holds only the keys before
+    /// it, as where LivePerson signs id_tokens with a key that it does not publish.
+    pub fn set_publish_signing_key(&self, on: bool) {
+        self.shared.lock().keys.hide_current(!on);
+    }
+
     /// Serves these bytes in place of the key set; `None` brings the set back.
     pub fn set_jwks_body(&self, body: Option<Vec<u8>>) {
         self.set(|settings| settings.jwks_body = body);
