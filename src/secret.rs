@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
@@ -60,14 +61,35 @@ secret_text! {
     /// # Examples
     ///
     /// ```
-    /// # use tower_lp_auth::AccessToken;
-    /// # fn header(token: &AccessToken) -> String {
-    /// format!("Bearer {}", token.expose_secret())
-    /// # }
-    /// # assert_eq!(format!("{:?}", AccessToken::new("abc")), "AccessToken(..)");
+    /// use http::{HeaderValue, Request, header::AUTHORIZATION};
+    /// use tower_lp_auth::AccessToken;
+    ///
+    /// fn as_the_user(token: &AccessToken, mut request: Request<()>) -> Request<()> {
+    ///     request.headers_mut().insert(AUTHORIZATION, token.to_header());
+    ///     request
+    /// }
+    /// # let request = as_the_user(&AccessToken::new("abc"), Request::new(()));
+    /// # assert_eq!(request.headers()[AUTHORIZATION], "Bearer abc");
+    /// # assert!(!format!("{:?}", request.headers()).contains("abc"));
     /// ```
     pub struct AccessToken;
 }
+
+impl AccessToken {
+    /// The value of the `Authorization` header of a call to LivePerson (RFC 6750 §2.1), marked as
+    /// sensitive.
+    #[must_use]
+    pub fn to_header(&self) -> HeaderValue {
+        let value = Zeroizing::new(format!("Bearer {}", self.expose_secret()));
+        let mut header = HeaderValue::try_from(value.as_str()).unwrap_or(EMPTY);
+        header.set_sensitive(true);
+        header
+    }
+}
+
+/// In place of a token that no header can carry: LivePerson's are visible ASCII, others are refused
+/// when they come.
+const EMPTY: HeaderValue = HeaderValue::from_static("Bearer");
 
 secret_text! {
     /// A refresh token (RFC 6749 §1.5).

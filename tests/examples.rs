@@ -127,7 +127,10 @@ fn what_cannot_be_a_manifest_is_explained_and_exits_with_2() {
         (&[], "the client name is missing"),
         (&["com.example.desk"], "`redirect_uris` is empty"),
         (&["com.example.desk", "desk.example.com"], "`redirect_uris` holds \"desk.example.com\""),
-        (&["com.example.desk", "http://desk.example.com/cb"], "use an absolute https URL"),
+        (
+            &["com.example.desk", "http://desk.example.com/cb"],
+            "plain http is for loopback hosts only",
+        ),
         (&[&long, uri], "`client_name` has 129 characters, and LivePerson accepts at most 128"),
         (&["x", uri, "--display-name", &long], "`display_name` has 129 characters"),
         (&["x", uri, "--display-name"], "--display-name needs a value"),

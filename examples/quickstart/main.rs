@@ -33,7 +33,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_lp_auth::{LpAuthLayer, LpUser, SessionKey, test_kit::MockSentinel};
+use tower_lp_auth::{LpAuthLayer, LpUser, test_kit::MockSentinel};
 use tracing_subscriber::EnvFilter;
 
 /// How long refreshes and logins under way may take after the signal to stop.
@@ -105,13 +105,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
 /// The layer in front of MockSentinel.
 fn with_mock(mock: &MockSentinel, bound: SocketAddr) -> Result<LpAuthLayer, Box<dyn Error>> {
-    let builder = LpAuthLayer::builder()
-        .account(mock.account_id())
-        .client_id(mock.client_id())
-        .client_secret(mock.client_secret())
-        .sentinel_url(mock.url())
-        .redirect_uri(format!("http://127.0.0.1:{}/callback", bound.port()))
-        .session_key(SessionKey::random());
+    let builder = mock.layer_builder(format!("http://127.0.0.1:{}/callback", bound.port()));
     Ok(protect(builder).build()?)
 }
 

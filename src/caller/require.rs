@@ -29,7 +29,8 @@ use crate::{
 /// and `require_if`.
 ///
 /// It stands beneath an `LpAuthLayer` and answers others with an empty body and a private mark,
-/// which that layer turns into the caller's language. Without the layer above every answer is 500.
+/// which that layer turns into the caller's language. A request that has not passed a layer is answered
+/// with 500.
 #[derive(Clone)]
 #[must_use]
 pub struct RequireLayer {
@@ -70,7 +71,8 @@ impl RequireLayer {
 
     /// `None` lets the request through.
     fn refusal(&self, extensions: &http::Extensions) -> Option<Refusal> {
-        let Some(user) = extensions.get::<LpUser>() else {
+        let user = extensions.get::<LpUser>().filter(|user| user.counts_for(&self.keeper));
+        let Some(user) = user else {
             return Some(match extensions.get::<SessionUnavailable>() {
                 Some(unavailable) => {
                     Refusal::Marked(MarkReason::Unavailable(unavailable.retry_after_secs()))
@@ -165,7 +167,9 @@ fn answer<R: Default>(refusal: &Refusal, kind: RequestKind) -> Response<R> {
             response.extensions_mut().insert(Mark::new(reason, kind));
         }
         Refusal::MissingLayer => {
-            tracing::error!("`require_*` ran without `LpAuthLayer` above it");
+            tracing::error!(
+                "`require_*` ran without `LpAuthLayer` above it: add the layer last, after all routes"
+            );
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     middleware::{LpAuthLayer, Routes, Shared},
     refresh::{Keeper, Lifetimes, Tasks},
     seal::{Purpose, Sealer},
-    sentinel::{KeyDocument, SentinelClient, SentinelSettings},
+    sentinel::{HttpSetupError, KeyDocument, SentinelClient, SentinelSettings},
     session::{Cache, CookieNames, Ledger, LedgerLimits, Mint},
     telemetry::Telemetry,
 };
@@ -36,6 +36,7 @@ impl Builder {
 }
 
 fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
+    builder.check_needed()?;
     let account = builder.checked_account()?;
     let (client_id, client_secret) = builder.checked_client()?;
     let site = builder.checked_site()?;
@@ -127,8 +128,14 @@ fn sentinel(
         token_api_version: builder.token_api_version,
         http: builder.http.clone(),
     };
-    let client = SentinelClient::new(settings, Arc::clone(&builder.clock))
-        .map_err(|error| ConfigError::says(Setting::HttpClient, &error))?;
+    let client = SentinelClient::new(settings, Arc::clone(&builder.clock)).map_err(|error| {
+        let setting = match error {
+            HttpSetupError::CaCertificate => Setting::CaCertificate,
+            HttpSetupError::Proxy => Setting::Proxy,
+            HttpSetupError::Timeout => Setting::Timeout,
+        };
+        ConfigError::says(setting, &error)
+    })?;
     Ok(Arc::new(client))
 }
 

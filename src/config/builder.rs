@@ -183,7 +183,8 @@ impl Builder {
     }
 
     /// Adds a domain that may host Sentinel, itself or a host below it. The first call replaces
-    /// the defaults, `liveperson.net` and `liveperson.com`.
+    /// the defaults, `liveperson.net` and `liveperson.com`. A configured `sentinel_url` is taken as it
+    /// is.
     pub fn sentinel_host_suffix(mut self, domain: impl Into<String>) -> Self {
         self.host_suffixes.push(domain.into());
         self
@@ -215,7 +216,8 @@ impl Builder {
         self
     }
 
-    /// Declares one path public: sessions are not looked at there.
+    /// Declares one path public: sessions are not looked at there, so nobody is signed in; a handler
+    /// that asks for an [`LpUser`] answers 401. For "whoever comes" there is [`Builder::optional`].
     ///
     /// It matches exactly, on the bytes that are forwarded; a path with `%`, `\`, `//`, `;` or dot
     /// segments never matches.

@@ -56,9 +56,11 @@ impl Builder {
         }
         if let Some(list) = variables.take(Setting::SessionKey) {
             let list = Zeroizing::new(list);
-            for key in list.split(',') {
-                let key = SessionKey::from_base64(key.trim())
-                    .map_err(|error| ConfigError::says(Setting::SessionKey, &error))?;
+            for (index, key) in list.split(',').enumerate() {
+                let key = SessionKey::from_base64(key.trim()).map_err(|error| {
+                    let problem = format!("key {} of the list: {error}", index + 1);
+                    ConfigError::invalid(Setting::SessionKey, problem)
+                })?;
                 builder = builder.session_key(key);
             }
         }
@@ -117,7 +119,7 @@ impl Variables {
         }
         let text = fs::read_to_string(&path).map_err(|error| ConfigError::Invalid {
             setting: Setting::ClientSecretFile,
-            problem: format!("the file cannot be read: {error}"),
+            problem: format!("the file at the path that it holds cannot be read: {error}"),
             source: None,
         })?;
         let text = Zeroizing::new(text);

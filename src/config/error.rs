@@ -12,13 +12,15 @@ use crate::error::BoxError;
 #[non_exhaustive]
 pub enum ConfigError {
     /// A setting that is needed is missing.
-    #[error("{setting} is missing: {remedy}")]
+    #[error("{setting} is missing: {remedy}{}", AlsoMissing(also))]
     #[non_exhaustive]
     Missing {
         /// Which.
         setting: Setting,
         /// Where its value comes from.
         remedy: &'static str,
+        /// What else is missing.
+        also: Vec<Setting>,
     },
     /// A setting has a value that cannot be used.
     #[error("{setting} cannot be used: {problem}")]
@@ -52,6 +54,19 @@ pub enum ConfigError {
         /// What to do instead.
         remedy: &'static str,
     },
+}
+
+/// The rest of a list that has begun with another setting.
+struct AlsoMissing<'a>(&'a [Setting]);
+
+impl fmt::Display for AlsoMissing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, setting) in self.0.iter().enumerate() {
+            let before = if index == 0 { "; missing too: " } else { ", " };
+            write!(f, "{before}{setting}")?;
+        }
+        Ok(())
+    }
 }
 
 impl ConfigError {
@@ -131,8 +146,12 @@ settings! {
     AbsoluteLifetime = "absolute_lifetime";
     LoginLifetime = "login_lifetime";
     HostSuffix = "sentinel_host_suffix";
-    HttpClient = "ca_certificate, proxy, connect_timeout or request_timeout";
-    Limits = "ledger_entries, ledger_results or opened_sessions";
+    CaCertificate = "ca_certificate";
+    Proxy = "proxy";
+    Timeout = "connect_timeout or request_timeout";
+    LedgerEntries = "ledger_entries";
+    LedgerResults = "ledger_results";
+    OpenedSessions = "opened_sessions";
 }
 
 impl fmt::Display for Setting {

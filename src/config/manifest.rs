@@ -3,6 +3,7 @@
 use serde::Serialize;
 use url::Url;
 
+use super::validate::redirect_uri;
 use crate::loopback::is_secure;
 
 /// The manifest of an application: the JSON with which LivePerson installs it, and gives it a client
@@ -79,6 +80,22 @@ pub enum ManifestError {
         "`redirect_uris` is empty: name at least one, such as https://app.example.com/callback"
     )]
     NoRedirectUri,
+    /// A redirect URI would not work with a layer.
+    #[error("`redirect_uris` holds {value:?}: {problem}")]
+    #[non_exhaustive]
+    InvalidRedirectUri {
+        /// Which.
+        value: String,
+        /// What is wrong, and what would be right.
+        problem: &'static str,
+    },
+    /// A redirect URI is listed twice.
+    #[error("`redirect_uris` holds {value:?} twice")]
+    #[non_exhaustive]
+    RepeatedRedirectUri {
+        /// Which.
+        value: String,
+    },
     /// A URI is not absolute, or neither https nor http on a loopback host.
     #[error("`{member}` holds {value:?}: use an absolute https URL (http for loopback hosts only)")]
     #[non_exhaustive]
@@ -197,8 +214,14 @@ impl AppManifestBuilder {
         if manifest.redirect_uris.is_empty() {
             return Err(ManifestError::NoRedirectUri);
         }
-        for redirect_uri in &manifest.redirect_uris {
-            uri("redirect_uris", Some(redirect_uri), SHORT)?;
+        for (index, uri) in manifest.redirect_uris.iter().enumerate() {
+            text("redirect_uris", Some(uri), SHORT)?;
+            let value = || uri.clone();
+            redirect_uri(uri)
+                .map_err(|problem| ManifestError::InvalidRedirectUri { value: value(), problem })?;
+            if manifest.redirect_uris[..index].contains(uri) {
+                return Err(ManifestError::RepeatedRedirectUri { value: value() });
+            }
         }
         uri("entry_uri", manifest.entry_uri.as_deref(), LONG)?;
         uri("logo_uri", manifest.logo_uri.as_deref(), LONG)?;
@@ -299,15 +322,22 @@ mod tests {
             (start().scope(long(129)), too_long("scope", 129, 128)),
             (start().entry_uri(url(1025)), too_long("entry_uri", 1025, 1024)),
             (AppManifest::builder("x", [url(129)]), too_long("redirect_uris", 129, 128)),
-            (AppManifest::builder("x", ["/callback"]), invalid("redirect_uris", "/callback")),
+            (start().entry_uri("/login"), invalid("entry_uri", "/login")),
+            (start().logo_uri("http://a.example/x"), invalid("logo_uri", "http://a.example/x")),
             (
-                AppManifest::builder("x", ["http://a.example/cb"]),
-                invalid("redirect_uris", "http://a.example/cb"),
+                AppManifest::builder("x", [CALLBACK, CALLBACK]),
+                ManifestError::RepeatedRedirectUri { value: CALLBACK.into() },
             ),
             (start().quick_launch_enabled(true), ManifestError::QuickLaunch),
         ];
         for (builder, expected) in table {
             assert_eq!(builder.build().unwrap_err(), expected);
+        }
+        for uri in
+            ["/callback", "http://a.example/cb", "https://a.example/", "https://a.example/c#x"]
+        {
+            let error = AppManifest::builder("x", [uri]).build().unwrap_err();
+            assert!(matches!(error, ManifestError::InvalidRedirectUri { .. }), "{uri}: {error}");
         }
     }
 }

@@ -25,40 +25,61 @@ const MAX_REDIRECT_URI: usize = 128;
 const LONGEST_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 const LONGEST_LOGIN: Duration = Duration::from_secs(60 * 60);
 
+/// What every layer needs, and where its value comes from.
+const NEEDED: [(Setting, &str); 5] = [
+    (Setting::Account, "it is the account (site) id that users see in Conversational Cloud"),
+    (Setting::ClientId, "LivePerson shows it where the application is installed"),
+    (Setting::ClientSecret, "LivePerson shows it where the application is installed"),
+    (
+        Setting::RedirectUri,
+        "it is one of the redirect URIs that the application was installed with",
+    ),
+    (Setting::SessionKey, "make one with `openssl rand -base64 32`"),
+];
+
 impl Builder {
+    /// Names all that is missing at once.
+    pub(super) fn check_needed(&self) -> Result<(), ConfigError> {
+        let is_missing = |setting: &Setting| match setting {
+            Setting::Account => self.account.is_none(),
+            Setting::ClientId => self.client_id.is_none(),
+            Setting::ClientSecret => self.client_secret.is_none(),
+            Setting::RedirectUri => self.redirect_uri.is_none(),
+            _ => self.session_keys.is_empty(),
+        };
+        let mut missing = NEEDED.iter().filter(|(setting, _)| is_missing(setting));
+        let Some(&(setting, remedy)) = missing.next() else { return Ok(()) };
+        let also = missing.map(|(setting, _)| *setting).collect();
+        Err(ConfigError::Missing { setting, remedy, also })
+    }
+
     pub(super) fn checked_account(&self) -> Result<AccountId, ConfigError> {
-        let remedy = "it is the account (site) id that users see in Conversational Cloud";
-        let text = required(self.account.as_deref(), Setting::Account, remedy)?;
+        let text = self.account.as_deref().unwrap_or_default();
         text.parse().map_err(|error| ConfigError::says(Setting::Account, &error))
     }
 
     pub(super) fn checked_client(&self) -> Result<(Box<str>, ClientSecret), ConfigError> {
-        let id = required(
-            self.client_id.as_deref(),
-            Setting::ClientId,
-            "LivePerson shows it where the application is installed",
-        )?;
+        let id = self.client_id.as_deref().unwrap_or_default();
         if id.is_empty() || id.len() > 256 || !id.bytes().all(|b| b.is_ascii_graphic()) {
             let problem = "a client id is a UUID, without spaces";
             return Err(ConfigError::invalid(Setting::ClientId, problem));
         }
-        let remedy = "LivePerson shows it where the application is installed";
-        let missing = || ConfigError::Missing { setting: Setting::ClientSecret, remedy };
-        let secret = self.client_secret.clone().ok_or_else(missing)?;
-        if secret.expose_secret().is_empty() {
+        let secret = self.client_secret.clone().unwrap_or_else(|| ClientSecret::new(""));
+        let text = secret.expose_secret();
+        if text.is_empty() {
             return Err(ConfigError::invalid(Setting::ClientSecret, "it is empty"));
+        }
+        // RFC 6749 Appendix A.2.
+        if text.trim() != text || !text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+            let problem =
+                "it has spaces or line breaks around it, or characters that no secret has";
+            return Err(ConfigError::invalid(Setting::ClientSecret, problem));
         }
         Ok((id.into(), secret))
     }
 
     pub(super) fn checked_keys(&self) -> Result<&[SessionKey], ConfigError> {
         let keys = &self.session_keys;
-        if keys.is_empty() {
-            return Err(ConfigError::Missing {
-                setting: Setting::SessionKey,
-                remedy: "make one with `openssl rand -base64 32`",
-            });
-        }
         let repeated = keys.iter().enumerate().any(|(index, key)| keys[..index].contains(key));
         if repeated {
             let problem = "the same key is listed twice: the first seals, all open";
@@ -68,12 +89,9 @@ impl Builder {
     }
 
     pub(super) fn checked_site(&self) -> Result<Site, ConfigError> {
-        let text = required(
-            self.redirect_uri.as_deref(),
-            Setting::RedirectUri,
-            "it is one of the redirect URIs that the application was installed with",
-        )?;
-        let redirect_uri = redirect_uri(text)?;
+        let text = self.redirect_uri.as_deref().unwrap_or_default();
+        let redirect_uri = redirect_uri(text)
+            .map_err(|problem| ConfigError::invalid(Setting::RedirectUri, problem))?;
         let prefix = self.checked_prefix()?;
         let outside = || {
             let problem = format!(
@@ -155,6 +173,14 @@ impl Builder {
             let mut probe = PathRules::default();
             probe.add_exact(path, Access::Public);
             let is_plain = probe.access(&http::Method::GET, path) == Access::Public;
+            let is_pattern = path.contains(['*', '{', '}']) || path.contains("/:");
+            if is_pattern {
+                let problem = format!(
+                    "{path:?} is taken literally, not as a pattern: for a path and everything below \
+                     it there are `public_under` and `optional_under`"
+                );
+                return Err(ConfigError::invalid(setting, problem));
+            }
             if !is_plain || path.contains(['?', '#']) {
                 let problem = format!(
                     "{path:?} would never match: write it without `%`, `\\`, `;`, `?`, `#`, `//` and \
@@ -162,9 +188,13 @@ impl Builder {
                 );
                 return Err(ConfigError::invalid(setting, problem));
             }
-            let own = [&site.callback_path, &site.login_path, &site.logout_path];
-            if own.iter().any(|own| ***own == *path.as_str()) {
-                let problem = format!("{path:?} is one of the layer's own paths");
+            let own = [
+                (&site.callback_path, "the redirect URI's"),
+                (&site.login_path, "the login's"),
+                (&site.logout_path, "the logout's"),
+            ];
+            if let Some((_, whose)) = own.iter().find(|(own, _)| ***own == *path.as_str()) {
+                let problem = format!("{path:?} is {whose}, which the layer answers itself");
                 return Err(ConfigError::invalid(setting, problem));
             }
         }
@@ -258,11 +288,15 @@ impl Builder {
                 "a login has to be shorter than the session it makes",
             ));
         }
-        if self.ledger_entries == 0 || self.ledger_results == 0 || self.opened_sessions == 0 {
-            let problem = "each has to be at least 1";
-            return Err(ConfigError::invalid(Setting::Limits, problem));
+        let limits = [
+            (self.ledger_entries, Setting::LedgerEntries),
+            (self.ledger_results, Setting::LedgerResults),
+            (self.opened_sessions, Setting::OpenedSessions),
+        ];
+        match limits.into_iter().find(|(limit, _)| *limit == 0) {
+            Some((_, setting)) => Err(ConfigError::invalid(setting, "it has to be at least 1")),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     pub(super) fn checked_issuer(&self) -> Result<Option<Box<str>>, ConfigError> {
@@ -291,24 +325,19 @@ pub(super) fn server(text: &str, setting: Setting) -> Result<ServerOrigin, Confi
     text.parse().map_err(|error| ConfigError::says(setting, &error))
 }
 
-fn required<'a>(
-    value: Option<&'a str>,
-    setting: Setting,
-    remedy: &'static str,
-) -> Result<&'a str, ConfigError> {
-    value.ok_or(ConfigError::Missing { setting, remedy })
-}
-
 /// N02.
-fn redirect_uri(text: &str) -> Result<Url, ConfigError> {
-    let invalid = |problem: &str| Err(ConfigError::invalid(Setting::RedirectUri, problem));
+pub(super) fn redirect_uri(text: &str) -> Result<Url, &'static str> {
+    let invalid = |problem| Err(problem);
     let Ok(url) = Url::parse(text) else {
         return invalid("it is no absolute URL: write `https://app.example.com/callback`");
     };
     let problem = match url.scheme() {
         _ if is_secure(&url) => None,
         "http" => Some("plain http is for loopback hosts only: use https"),
-        _ => Some("it has to be an https URL"),
+        _ => Some(
+            "it has to begin with https:// (or http://localhost or another loopback host, for \
+             development)",
+        ),
     };
     if let Some(problem) = problem {
         return invalid(problem);

@@ -184,7 +184,15 @@ fn failed_for_now(reason: RejectionReason) -> Arrival {
 /// What a failed exchange means for the login.
 fn exchange_failed(error: &TokenError) -> Arrival {
     let shown = error as &dyn std::error::Error;
-    tracing::warn!(reason = error.class(), error = shown, "login failed: code not exchanged");
+    if error.is_misconfiguration() {
+        tracing::error!(
+            reason = "misconfigured",
+            "login failed: sentinel refuses this application's credentials: check client_id and \
+             client_secret (LP_CLIENT_ID, LP_CLIENT_SECRET)"
+        );
+    } else {
+        tracing::warn!(reason = error.class(), error = shown, "login failed: code not exchanged");
+    }
     match error {
         TokenError::Throttled { retry_after } => Arrival::Failed {
             reason: RejectionReason::LoginBusy,

@@ -158,6 +158,11 @@ impl LoginDesk {
         let reason = if sends_cookies {
             RejectionReason::UnknownLogin
         } else {
+            tracing::info!(
+                origin = &*self.site.origin,
+                "the browser sent no cookie of its login: it is kept only if the login is started \
+                 at this origin, the redirect URI's"
+            );
             RejectionReason::CookiesMissing
         };
         let name = names.login(&hash.to_text());

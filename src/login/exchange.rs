@@ -19,6 +19,9 @@ const MAX_RUNNING: usize = 32;
 /// At most this many states are remembered; a forgotten one is Sentinel's to refuse.
 const MAX_STATES: usize = 16_384;
 
+/// States past their time, and outcomes that nobody has taken, are forgotten this often.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
 /// The exchanges of one process, with outcomes of type `T`.
 pub(crate) struct Exchanges<T> {
     /// A spent state is remembered as long as its login could last.
@@ -29,6 +32,8 @@ pub(crate) struct Exchanges<T> {
 struct Inner<T> {
     running: usize,
     states: HashMap<StateHash, Entry<T>>,
+    /// Monotonic.
+    next_sweep: Duration,
 }
 
 struct Entry<T> {
@@ -90,7 +95,7 @@ pub(crate) struct Running<T> {
 
 impl<T> Exchanges<T> {
     pub(crate) fn new(remembered: Duration) -> Self {
-        let inner = Inner { running: 0, states: HashMap::new() };
+        let inner = Inner { running: 0, states: HashMap::new(), next_sweep: Duration::ZERO };
         Self { remembered, inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -187,18 +192,28 @@ impl<T> Ticket<T> {
 }
 
 impl<T> Inner<T> {
-    /// Makes room when there are many states: those past their time go, else the oldest.
+    /// Forgets states past their time now and then, and the oldest where there are too many.
     fn forget(&mut self, now: Duration, remembered: Duration) {
-        if self.states.len() < MAX_STATES / 2 {
+        if now < self.next_sweep && self.states.len() < MAX_STATES {
             return;
         }
+        self.next_sweep = now.saturating_add(SWEEP_EVERY);
         let is_running = |entry: &Entry<T>| matches!(lock(&entry.slot.0).outcome, Outcome::Running);
         self.states
             .retain(|_, entry| now.saturating_sub(entry.begun) <= remembered || is_running(entry));
         if self.states.len() >= MAX_STATES {
-            let ended = self.states.iter().filter(|(_, entry)| !is_running(entry));
-            let oldest = ended.min_by_key(|(_, entry)| entry.begun).map(|(state, _)| *state);
-            oldest.and_then(|state| self.states.remove(&state));
+            let mut ended: Vec<_> = self
+                .states
+                .iter()
+                .filter(|(_, entry)| !is_running(entry))
+                .map(|(state, entry)| (entry.begun, *state))
+                .collect();
+            // A part at once, so that this is rare.
+            let spare = (MAX_STATES / 16).min(ended.len().saturating_sub(1));
+            ended.select_nth_unstable_by_key(spare, |(begun, _)| *begun);
+            for (_, state) in ended.into_iter().take(spare) {
+                self.states.remove(&state);
+            }
         }
     }
 }
@@ -300,7 +315,8 @@ mod tests {
             };
             running.finish(0, false);
         }
-        assert_eq!(lock(&exchanges.inner).states.len(), MAX_STATES);
+        let kept = lock(&exchanges.inner).states.len();
+        assert!((MAX_STATES * 15 / 16..=MAX_STATES).contains(&kept), "{kept}");
         let Entrance::First(..) = exchanges.enter(State::random().hash(), Duration::from_secs(700))
         else {
             panic!()

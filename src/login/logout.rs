@@ -9,6 +9,7 @@ use crate::{
     caller::is_prefetch,
     refresh::{EndReason, Found},
     respond::{self, RejectionReason},
+    session::Candidates,
 };
 
 /// The query of the page after a logout.
@@ -36,6 +37,12 @@ impl LoginDesk {
         }
         let now = self.keeper.now();
         let candidates = self.keeper.mint.names().session_candidates(headers);
+        if matches!(candidates, Candidates::TooMany) {
+            // Which of them are sessions is not looked at, so nothing may claim that they have ended.
+            let set_cookies = vec![self.keeper.mint.delete_cookie()];
+            let refusal = Refusal::new(RejectionReason::ConflictingCookies);
+            return Refusal { set_cookies, ..refusal }.into();
+        }
         let mut revocation = None;
         for held in self.keeper.find_all(&candidates, now) {
             if let Some(newest) = self.keeper.end(&held, EndReason::Logout) {

@@ -25,8 +25,10 @@ pub(crate) const MAX_BYTES: usize = 3 * 1024;
 /// All our cookies together leave room for others below the 8 KiB that servers accept of a header.
 const _: () = assert!(MAX_BYTES + MAX_LINE <= 7 * 1024);
 
-/// More cookies than this of our login names are deleted unopened: nobody made them honestly.
-const MAX_OPENED: usize = 4 * MAX_PENDING;
+/// More cookies than this of our login names are not opened, and more than twice as many not looked
+/// at: nobody made them honestly.
+const MAX_OPENED: usize = 2 * MAX_PENDING;
+const MAX_SEEN: usize = 2 * MAX_OPENED;
 
 /// A login cookie born later than this from now has a broken clock behind it.
 const SKEW: Duration = Duration::from_secs(60);
@@ -151,7 +153,7 @@ pub(crate) fn waiting(
     open: impl Fn(&str, &[u8]) -> Option<Timestamp>,
 ) -> Vec<Waiting> {
     let mut all: Vec<Waiting> = Vec::new();
-    for (index, (name, value)) in names.login_cookies(headers).enumerate() {
+    for (index, (name, value)) in names.login_cookies(headers).take(MAX_SEEN).enumerate() {
         let born = if index < MAX_OPENED { open(name, value) } else { None };
         let bytes = cookie_bytes(name, value.len());
         match all.iter_mut().find(|known| known.name == name) {
@@ -249,6 +251,21 @@ mod tests {
         {
             assert_eq!(pending.is_over(Timestamp::from_secs(now), patience), over, "at {now}");
         }
+    }
+
+    /// B16: a flood of cookies under our names costs and answers a bounded number.
+    #[test]
+    fn only_so_many_login_cookies_are_looked_at() {
+        let names = CookieNames::new(true, "abc123", None);
+        let field: String = (0..5000).map(|n| format!("__Host-lp_login_abc123_{n}=x; ")).collect();
+        let headers = [(http::header::COOKIE, field.parse().unwrap())].into_iter().collect();
+        let opened = std::cell::Cell::new(0);
+        let waiting = waiting(&headers, &names, |_, _| {
+            opened.set(opened.get() + 1);
+            None
+        });
+        assert_eq!((opened.get(), waiting.len()), (MAX_OPENED, MAX_SEEN));
+        assert_eq!(make_room(waiting, 300).len(), MAX_SEEN);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl ReturnGuard {
         }
         let rest = path.strip_prefix('/')?;
         let segment = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let begins_badly = match percent::decode_until_stable(segment).first() {
+        let begins_badly = match percent::decode_until_stable(segment)?.first() {
             Some(first) => *first <= b' ' || matches!(first, b'/' | b'\\' | 0x7f),
             None => rest.starts_with('/'),
         };
@@ -87,17 +87,19 @@ mod percent {
             && std::str::from_utf8(&decode(bytes)).is_ok()
     }
 
-    /// Decodes until nothing changes: a proxy on the way may decode once, or twice.
-    pub(super) fn decode_until_stable(text: &str) -> Vec<u8> {
+    /// Decodes until nothing changes: a proxy on the way may decode once, or twice. `None` for what
+    /// is wrapped deeper than anybody does honestly.
+    pub(super) fn decode_until_stable(text: &str) -> Option<Vec<u8>> {
+        const MAX_ROUNDS: usize = 8;
         let mut bytes = text.as_bytes().to_vec();
-        loop {
+        for _ in 0..MAX_ROUNDS {
             let decoded = decode(&bytes);
-            // Each round is shorter than the one before, so this ends.
             if decoded.len() == bytes.len() {
-                return decoded;
+                return Some(decoded);
             }
             bytes = decoded;
         }
+        None
     }
 
     fn decode(bytes: &[u8]) -> Vec<u8> {

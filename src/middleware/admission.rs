@@ -54,14 +54,14 @@ impl Shared {
     /// Decides about a request, and prepares it for the inner service where it is let through.
     pub(crate) fn admit<B>(self: &Arc<Self>, request: &mut Request<B>) -> Admission {
         let route = self.routes.route(request.method(), request.uri().path());
+        if Passed::already(request.extensions_mut(), &self.keeper) {
+            return Admission::Forward(Passage::nothing());
+        }
         match route {
             Route::Callback | Route::Login | Route::Logout => {
                 return self.admit_own(route, request);
             }
             Route::Public | Route::Optional | Route::Protected => {}
-        }
-        if Passed::already(request.extensions_mut(), &self.keeper) {
-            return Admission::Forward(Passage::nothing());
         }
         if route == Route::Public
             || self.routes.passes_as_preflight(request.method(), request.headers())

@@ -101,6 +101,16 @@ impl LpAuthLayer {
         Self { shared }
     }
 
+    /// The Set-Cookie of a new session of `user`'s, for tests.
+    #[cfg(feature = "test-kit")]
+    pub(crate) fn session_line(&self, user: &LpUser) -> Option<http::HeaderValue> {
+        let mut session = user.session().clone();
+        session.account = self.shared.desk.account.clone();
+        session.id = crate::session::SessionId::random();
+        let keeper = &self.shared.keeper;
+        keeper.mint.set_cookie(&session, keeper.now()).ok()
+    }
+
     /// The path and query, on this application's origin, of a page that starts a login and comes
     /// back to `return_to`.
     ///

@@ -113,8 +113,16 @@ impl Passage {
 
     fn translate<B>(&self, shared: &Arc<Shared>, mark: Mark, origin: &Origin) -> Departing<B> {
         let uri = &origin.uri();
-        let wants_login = origin.login_helps
-            && matches!(mark.reason, MarkReason::NotSignedIn | MarkReason::LoginTooOld);
+        let asks_for_user =
+            matches!(mark.reason, MarkReason::NotSignedIn | MarkReason::LoginTooOld);
+        if asks_for_user && !origin.login_helps {
+            tracing::error!(
+                path = uri.path(),
+                "a public path asks for a user, but nobody is looked for there: declare it optional \
+                 or leave it protected"
+            );
+        }
+        let wants_login = asks_for_user && origin.login_helps;
         match mark.kind {
             // The login path sees the cookies that have been stripped here.
             RequestKind::Navigation if wants_login && !origin.had_cookies => {
@@ -158,7 +166,7 @@ pub(crate) enum Departing<B> {
 /// session, or the newest where the request brought an older one.
 #[inline]
 fn cookie_line(shared: &Shared, held: &Held) -> Option<HeaderValue> {
-    if held.track.take_forget_cookie() {
+    if held.track.take_forget_cookie(|| shared.keeper.clock.monotonic()) {
         return Some(shared.keeper.mint.delete_cookie());
     }
     if held.track.is_highest(held.pair()) {

@@ -144,6 +144,8 @@ impl Shared {
         let reason = reason.as_str();
         if rejection.reason().is_notable() {
             tracing::warn!(reason, status, reference, "request refused");
+        } else if rejection.status() == StatusCode::FORBIDDEN {
+            tracing::info!(reason, status, reference, "request refused");
         } else {
             tracing::debug!(reason, status, reference, "request refused");
         }

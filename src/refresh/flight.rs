@@ -181,7 +181,8 @@ impl Flight {
                 if misconfigured {
                     tracing::error!(
                         reason = "misconfigured",
-                        "sentinel refuses this application's credentials: check client id and secret"
+                        "sentinel refuses this application's credentials: check client_id and \
+                         client_secret (LP_CLIENT_ID, LP_CLIENT_SECRET)"
                     );
                 }
                 self.fail(pause, unknown);

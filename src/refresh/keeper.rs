@@ -14,7 +14,8 @@ use crate::{
     seal::Unopenable,
     sentinel::SentinelClient,
     session::{
-        Cache, Candidates, Held, Ledger, Mint, Opened, Phase, Session, Standing, Times, standing,
+        Cache, Candidates, Ending, Held, Ledger, Mint, Opened, Phase, Session, Standing, Times,
+        standing,
     },
     telemetry::Telemetry,
 };
@@ -327,14 +328,25 @@ impl Keeper {
     ///
     /// Returns what was newest of it, for a revocation; `None` if it had ended before.
     pub(crate) fn end(&self, held: &Held, reason: EndReason) -> Option<Arc<Opened>> {
-        let newest = self.ledger.end(held)?;
+        let newest = self.end_quietly(held)?;
         self.announce_end(&newest.session, reason);
         Some(newest)
     }
 
     /// Ends a session that no browser has got: nobody needs to be told.
     pub(crate) fn discard(&self, held: &Held) {
-        self.ledger.end(held);
+        self.end_quietly(held);
+    }
+
+    fn end_quietly(&self, held: &Held) -> Option<Arc<Opened>> {
+        let mut held = held.clone();
+        loop {
+            match self.ledger.end(&held) {
+                Ending::Now(newest) => return Some(newest),
+                Ending::Before => return None,
+                Ending::NotHere => held = self.take_up(Arc::clone(&held.opened), self.now()),
+            }
+        }
     }
 
     /// Tells log, metric and hook that a session has ended.

@@ -50,10 +50,7 @@ pub(crate) fn weigh(
         Err(TokenError::Refused { error: OAuthErrorCode::InvalidGrant, .. }) => {
             Verdict::Refused { rotation_lost: unknown_before > 0 }
         }
-        Err(TokenError::Refused {
-            error: OAuthErrorCode::InvalidClient | OAuthErrorCode::UnauthorizedClient,
-            ..
-        }) => failed(FAILURE_MEMORY, false, true),
+        Err(error) if error.is_misconfiguration() => failed(FAILURE_MEMORY, false, true),
         Err(TokenError::Throttled { retry_after }) => {
             Verdict::Failed { pause: retry_after, unknown: false, misconfigured: false }
         }

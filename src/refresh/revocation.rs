@@ -7,11 +7,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
 
 use super::keeper::Keeper;
-use crate::{
-    sentinel::{OAuthErrorCode, TokenError},
-    session::Session,
-    telemetry::Revocation,
-};
+use crate::{session::Session, telemetry::Revocation};
 
 /// How long the answer to a logout waits for Sentinel.
 const WAIT_AT_MOST: Duration = Duration::from_secs(2);
@@ -37,15 +33,12 @@ impl Keeper {
                     keeper.telemetry.revoked(Revocation::Success);
                     tracing::info!(outcome = "success", "refresh token revoked");
                 }
-                Err(TokenError::Refused {
-                    error: OAuthErrorCode::InvalidClient | OAuthErrorCode::UnauthorizedClient,
-                    ..
-                }) => {
+                Err(error) if error.is_misconfiguration() => {
                     keeper.telemetry.revoked(Revocation::Misconfigured);
                     tracing::error!(
                         outcome = "misconfigured",
                         "refresh token not revoked: sentinel refuses this application's \
-                         credentials: check client id and secret"
+                         credentials: check client_id and client_secret"
                     );
                 }
                 Err(error) => {

@@ -25,19 +25,28 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 
 /// What stands below a page's text.
 enum Control<'a> {
-    Link { href: &'a str, label: &'a str },
-    Form { action: &'a str, label: &'a str, back: &'a str },
+    Link {
+        href: &'a str,
+        label: &'a str,
+    },
+    /// Another try of the same, and a link to the login beside it.
+    Retry {
+        login: &'a str,
+    },
+    Form {
+        action: &'a str,
+        label: &'a str,
+        back: &'a str,
+    },
 }
 
 /// The page of a request that does not get through.
 pub(super) fn rejection(rejection: &Rejection) -> Response<Bytes> {
-    let (href, label) = match rejection.way_forward() {
-        WayForward::Login(login) => (login, "Sign in"),
-        WayForward::Landing(landing) => (landing, "Back to the start"),
-        // An empty reference is the same address: nothing of the request is repeated.
-        WayForward::Retry => ("", "Try again"),
+    let control = match rejection.way_forward() {
+        WayForward::Login(login) => Control::Link { href: login, label: "Sign in" },
+        WayForward::Landing(landing) => Control::Link { href: landing, label: "Back to the start" },
+        WayForward::Retry => Control::Retry { login: rejection.login() },
     };
-    let control = Control::Link { href, label };
     let reference = Some(rejection.reference());
     let html = page(rejection.title(), rejection.explanation(), &control, reference);
     let mut response = html_response(rejection.status(), html);
@@ -94,6 +103,12 @@ fn page(title: &str, text: &str, control: &Control<'_>, reference: Option<&str>)
             html.push_str("\">");
             escape(&mut html, label);
             html.push_str("</a></p>");
+        }
+        Control::Retry { login } => {
+            // An empty reference is the same address: nothing of the request is repeated.
+            html.push_str("<p><a class=\"action\" href=\"\">Try again</a> <a href=\"");
+            escape(&mut html, login);
+            html.push_str("\">Sign in afresh</a></p>");
         }
         Control::Form { action, label, back } => {
             html.push_str("<form method=\"post\" action=\"");

@@ -231,6 +231,7 @@ impl Rejection {
             RejectionReason::Forbidden | RejectionReason::CrossSite => {
                 WayForward::Landing(&self.landing)
             }
+            RejectionReason::Unavailable => WayForward::Retry,
             _ => WayForward::Login(&self.login),
         }
     }
@@ -241,7 +242,8 @@ impl Rejection {
         self.retry_after
     }
 
-    /// Eight hex digits that stand in the answer and in its log event.
+    /// Eight hex digits that stand in the answer and in its log event: at `warn` for failed logins
+    /// and faults, at `info` for 403, at `debug` for the rest.
     #[must_use]
     pub fn reference(&self) -> &str {
         &self.reference

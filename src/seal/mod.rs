@@ -33,6 +33,9 @@ impl Purpose {
     }
 }
 
+/// No value that is longer was made here: browsers keep no cookie of more than 4,096 bytes.
+const MAX_SEALED: usize = 4096;
+
 /// Seals and opens the values of one purpose.
 pub(crate) struct Sealer {
     ring: KeyRing,
@@ -86,6 +89,9 @@ impl Sealer {
 
     /// Opens what [`Sealer::seal`] made for the same name, origin and purpose.
     pub(crate) fn open(&self, name: &str, text: &[u8]) -> Result<Opened, Unopenable> {
+        if text.len() > MAX_SEALED {
+            return Err(Unopenable::Broken);
+        }
         let bytes =
             base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text).map_err(|_| Unopenable::Broken)?;
         let mut bytes = Zeroizing::new(bytes);

@@ -46,6 +46,17 @@ impl TokenError {
         }
     }
 
+    /// Whether Sentinel refuses our own credentials: nothing helps but an operator.
+    pub(crate) const fn is_misconfiguration(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                error: OAuthErrorCode::InvalidClient | OAuthErrorCode::UnauthorizedClient,
+                ..
+            }
+        )
+    }
+
     /// How long Sentinel wants to be left alone, from 1 to 60 s, if it said so.
     pub(crate) const fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -22,6 +22,6 @@ pub use endpoint::{InvalidTokenApiVersion, TokenApiVersion};
 
 pub(crate) use client::{KeyDocument, SentinelClient, SentinelSettings};
 pub(crate) use endpoint::{SentinelHost, ServerOrigin};
-pub(crate) use error::{OAuthErrorCode, TokenError};
+pub(crate) use error::{HttpSetupError, OAuthErrorCode, TokenError};
 pub(crate) use http_client::HttpSettings;
 pub(crate) use token::TokenSet;

@@ -13,7 +13,6 @@ use super::error::{MalformedAnswer, OAuthErrorCode};
 use crate::secret::{AccessToken, RefreshToken};
 
 /// The tokens of a successful answer (RFC 6749 §5.1).
-#[derive(Debug)]
 pub(crate) struct TokenSet {
     pub access_token: AccessToken,
     pub token_type: Option<String>,
@@ -24,6 +23,17 @@ pub(crate) struct TokenSet {
     /// The access token's lifetime, at most 400 days; zero if the server says that it is over.
     pub expires_in: Option<Duration>,
     pub scope: Option<String>,
+}
+
+impl fmt::Debug for TokenSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSet")
+            .field("token_type", &self.token_type)
+            .field("refresh_token", &self.refresh_token.is_some())
+            .field("id_token", &self.id_token.is_some())
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Longer than any token that fits into a request's headers.

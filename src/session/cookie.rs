@@ -5,7 +5,7 @@
 //! Names are compared byte for byte, with nothing trimmed but SP and HTAB: a laxer reader accepts a
 //! cookie that a sibling domain has tossed under a look-alike name.
 
-use std::ops::Deref;
+use std::{fmt, ops::Deref};
 
 use bytes::Bytes;
 use cookie::{Cookie, SameSite, time};
@@ -44,10 +44,17 @@ pub(crate) enum Candidates<'a> {
 }
 
 /// At most [`MAX_CANDIDATES`] values.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Values<'a> {
     list: [&'a [u8]; MAX_CANDIDATES],
     count: usize,
+}
+
+impl fmt::Debug for Values<'_> {
+    /// Whoever holds a value is its user.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Values({})", self.count)
+    }
 }
 
 impl<'a> Deref for Values<'a> {

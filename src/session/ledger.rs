@@ -30,6 +30,17 @@ pub(crate) struct LedgerLimits {
     pub(crate) results: usize,
 }
 
+/// What ending a session comes to.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// It has ended; this was newest of it.
+    Now(Arc<Opened>),
+    /// It had ended before.
+    Before,
+    /// This track has given way: the session has to be taken up again to be ended.
+    NotHere,
+}
+
 /// The ledger of one layer.
 pub(crate) struct Ledger {
     shards: Box<[Mutex<Shard>]>,
@@ -98,18 +109,17 @@ impl Ledger {
     }
 
     /// Ends a session in this process: from now on nothing of it is served or set.
-    ///
-    /// Returns what was known of it, for the revocation of its newest refresh token; `None` if it
-    /// had ended before.
-    pub(crate) fn end(&self, held: &Held) -> Option<Arc<Opened>> {
+    pub(crate) fn end(&self, held: &Held) -> Ending {
         let mut known = held.track.lock();
-        if held.track.phase() == Phase::Ended {
-            return None;
+        match held.track.phase() {
+            Phase::Live => {}
+            Phase::Ended => return Ending::Before,
+            Phase::Dropped => return Ending::NotHere,
         }
         held.track.set_phase(Phase::Ended);
         known.attempts = None;
         let result = self.drop_result(&mut known);
-        Some(result.map_or_else(|| Arc::clone(&held.opened), |minted| minted.opened))
+        Ending::Now(result.map_or_else(|| Arc::clone(&held.opened), |minted| minted.opened))
     }
 
     /// Keeps what the highest pair brought. On a track that has been dropped nothing is kept: no

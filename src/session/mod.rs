@@ -18,7 +18,7 @@ pub(crate) use self::{
     cache::Cache,
     cookie::{Candidates, CookieNames, MAX_CANDIDATES, MAX_LINE, Reading, Traces},
     id::{Pair, SessionId},
-    ledger::{Ledger, LedgerLimits},
+    ledger::{Ending, Ledger, LedgerLimits},
     mint::Mint,
     record::{Identity, LoginMark, Session, Times, Tokens},
     track::{Attempts, Known, Phase, Standing, Track, standing},

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -28,6 +28,9 @@ pub(crate) enum Phase {
     Dropped = 2,
 }
 
+/// How long after its handler has ended the session a response may delete the cookie.
+const FORGET_WITHIN: Duration = Duration::from_secs(5);
+
 /// One session's entry, shared by all that hold the session.
 #[derive(Debug)]
 pub(crate) struct Track {
@@ -36,8 +39,9 @@ pub(crate) struct Track {
     phase: AtomicU8,
     /// [`Pair::as_u64`] of the highest pair seen; read without the lock by every request.
     highest: AtomicU64,
-    /// A handler ended the session: the next response deletes the cookie, once.
-    forget_cookie: AtomicBool,
+    /// A handler ended the session: until this monotonic time, in milliseconds, a response deletes the
+    /// cookie, once. Zero for never.
+    forget_cookie_until: AtomicU64,
     known: Mutex<Known>,
 }
 
@@ -114,7 +118,7 @@ impl Track {
             absolute_end,
             phase: AtomicU8::new(Phase::Live as u8),
             highest: AtomicU64::new(pair.as_u64()),
-            forget_cookie: AtomicBool::new(false),
+            forget_cookie_until: AtomicU64::new(0),
             known: Mutex::new(Known {
                 highest: pair,
                 result: None,
@@ -162,14 +166,17 @@ impl Track {
     }
 
     /// Whether this response is the one that deletes the cookie of a session ended by a handler.
-    #[inline]
-    pub(crate) fn take_forget_cookie(&self) -> bool {
-        self.forget_cookie.load(Ordering::Acquire)
-            && self.forget_cookie.swap(false, Ordering::AcqRel)
+    pub(crate) fn take_forget_cookie(&self, now: impl FnOnce() -> Duration) -> bool {
+        self.forget_cookie_until.load(Ordering::Acquire) != 0
+            && now() < Duration::from_millis(self.forget_cookie_until.swap(0, Ordering::AcqRel))
     }
 
-    pub(crate) fn forget_cookie(&self) {
-        self.forget_cookie.store(true, Ordering::Release);
+    /// Lets the response to a handler that has just ended the session delete the cookie. One that
+    /// comes late must not: a login may have set a new one meanwhile.
+    pub(crate) fn forget_cookie(&self, now: Duration) {
+        let until = (now + FORGET_WITHIN).as_millis();
+        let until = u64::try_from(until).unwrap_or(u64::MAX);
+        self.forget_cookie_until.store(until, Ordering::Release);
     }
 
     pub(super) fn set_phase(&self, phase: Phase) {

@@ -29,4 +29,4 @@ pub use manual_clock::ManualClock;
 pub use mock_sentinel::{
     Call, Counts, Endpoint, ExpiresIn, Fault, MockSentinel, MockSentinelBuilder, MockUser,
 };
-pub use user::{UserBuilder, user};
+pub use user::{UserBuilder, session_cookie, user};

@@ -1,10 +1,13 @@
 //! Users for the unit tests of handlers.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
 
 use crate::{
     account::{AccountId, InvalidAccountId},
     clock::{Clock, SystemClock, Timestamp},
+    middleware::LpAuthLayer,
     refresh::{Lifetimes, Schedule},
     secret::AccessToken,
     session::{Held, Identity, Opened, Pair, Session, SessionId, Times, Tokens},
@@ -31,6 +34,7 @@ pub fn user(id: impl Into<String>) -> UserBuilder {
         is_lpa: false,
         access_token: AccessToken::new("0123456789abcdef".repeat(4)),
         scope: None,
+        authenticated_at: SystemClock::default().now(),
     }
 }
 
@@ -44,6 +48,7 @@ pub struct UserBuilder {
     is_lpa: bool,
     access_token: AccessToken,
     scope: Option<String>,
+    authenticated_at: SystemTime,
 }
 
 impl UserBuilder {
@@ -81,11 +86,17 @@ impl UserBuilder {
         self
     }
 
+    /// When the user has logged in; by default just now.
+    pub fn authenticated_at(mut self, time: SystemTime) -> Self {
+        self.authenticated_at = time;
+        self
+    }
+
     /// Makes the user.
     #[must_use]
     pub fn build(self) -> LpUser {
         const EIGHT_HOURS: Duration = Duration::from_secs(8 * 60 * 60);
-        let now = Timestamp::from(SystemClock::default().now());
+        let login = Timestamp::from(self.authenticated_at);
         let session = Session {
             id: SessionId::random(),
             pair: Pair::default(),
@@ -102,11 +113,11 @@ impl UserBuilder {
                 scope: self.scope.map(Into::into),
             },
             times: Times {
-                authenticated_at: now,
-                refreshed_at: now,
-                access_expires_at: now.plus(EIGHT_HOURS),
-                last_seen: now,
-                absolute_end: now.plus(EIGHT_HOURS),
+                authenticated_at: login,
+                refreshed_at: login,
+                access_expires_at: login.plus(EIGHT_HOURS),
+                last_seen: login,
+                absolute_end: login.plus(EIGHT_HOURS),
             },
             login: [0; 8],
         };
@@ -115,4 +126,51 @@ impl UserBuilder {
         let schedule = Schedule::new(&session, &lifetimes);
         LpUser::detached(Held::detached(Opened { session, schedule, current_key: true }))
     }
+}
+
+/// The `Cookie` header of a browser in which `user` is signed in to an application behind `auth`:
+/// for tests that call a router without a login.
+///
+/// The user counts as signed in to the layer's account. Their access token is not known to any
+/// server, and there is no refresh token.
+///
+/// # Panics
+///
+/// If the user's tokens are too large for a cookie.
+///
+/// # Examples
+///
+/// ```
+/// use axum::{Router, body::Body, routing::get};
+/// use http::Request;
+/// use tower::ServiceExt;
+/// use tower_lp_auth::{LpAuthLayer, LpUser, SessionKey, test_kit};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let auth = LpAuthLayer::builder()
+///     .account("12345678")
+///     .client_id("a-client")
+///     .client_secret("a-secret")
+///     .redirect_uri("https://app.example.com/callback")
+///     .session_key(SessionKey::random())
+///     .build()?;
+/// let app = Router::new()
+///     .route("/me", get(|user: LpUser| async move { user.id().to_owned() }))
+///     .layer(auth.clone());
+///
+/// let cookie = test_kit::session_cookie(&auth, &test_kit::user("3552833710").build());
+/// let request = Request::get("/me").header("cookie", cookie).body(Body::empty())?;
+/// assert_eq!(app.oneshot(request).await?.status(), 200);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn session_cookie(auth: &LpAuthLayer, user: &LpUser) -> HeaderValue {
+    let line = auth.session_line(user).expect("a user for a test has small tokens");
+    let text = line.to_str().unwrap_or_default();
+    let (pair, _) = text.split_once(';').unwrap_or((text, ""));
+    let mut cookie = HeaderValue::try_from(pair).expect("a part of a header's value is one");
+    cookie.set_sensitive(true);
+    cookie
 }

@@ -69,7 +69,12 @@ impl LpUser {
         self.keeper.as_ref().is_some_and(|own| Arc::ptr_eq(own, keeper))
     }
 
-    fn session(&self) -> &Session {
+    /// The same, or that this is a user of a unit test.
+    pub(crate) fn counts_for(&self, keeper: &Arc<Keeper>) -> bool {
+        self.keeper.as_ref().is_none_or(|own| Arc::ptr_eq(own, keeper))
+    }
+
+    pub(crate) fn session(&self) -> &Session {
         &self.held.opened.session
     }
 
@@ -151,7 +156,7 @@ impl LpUser {
             && let Some(newest) = keeper.end(&self.held, EndReason::Logout)
         {
             keeper.revoke_if_chosen(&newest.session);
-            self.held.track.forget_cookie();
+            self.held.track.forget_cookie(keeper.clock.monotonic());
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ fn every_variable_sets_what_it_is_named_after() {
     let builder = read(&[
         ("LP_ACCOUNT_ID", "12345678"),
         ("LP_CLIENT_ID", "client"),
-        ("LP_CLIENT_SECRET", "secret\n"),
+        ("LP_CLIENT_SECRET", "secret"),
         ("LP_REDIRECT_URI", "https://rp.example/callback"),
         ("LP_SESSION_KEY", &keys),
         ("LP_SENTINEL_URL", "https://sentinel.example"),
@@ -53,7 +53,7 @@ fn every_variable_sets_what_it_is_named_after() {
     .unwrap();
     assert_eq!(builder.account.as_deref(), Some("12345678"));
     assert_eq!(builder.client_id.as_deref(), Some("client"));
-    assert_eq!(builder.client_secret.as_ref().unwrap().expose_secret(), "secret\n");
+    assert_eq!(builder.client_secret.as_ref().unwrap().expose_secret(), "secret");
     assert_eq!(builder.redirect_uri.as_deref(), Some("https://rp.example/callback"));
     let keys = [KEY, OTHER_KEY].map(|key| SessionKey::from_base64(key).unwrap());
     assert!(builder.session_keys == keys, "the first seals");

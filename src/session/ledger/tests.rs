@@ -35,9 +35,9 @@ fn all_who_hold_a_session_share_one_track() {
     let session = sample();
     let (first, second) = (hold(&ledger, &session), hold(&ledger, &refreshed(&session)));
     assert!(Arc::ptr_eq(&first.track, &second.track));
-    assert!(ledger.end(&first).is_some());
+    assert!(matches!(ledger.end(&first), Ending::Now(_)));
     assert_eq!(second.track.phase(), Phase::Ended);
-    assert!(ledger.end(&second).is_none(), "it ends once");
+    assert!(matches!(ledger.end(&second), Ending::Before), "it ends once");
 }
 
 /// Sealed rule 7: a logout drops the result.
@@ -47,7 +47,7 @@ fn an_end_takes_the_newest_tokens_with_it() {
     let session = sample();
     let held = hold(&ledger, &session);
     keep(&ledger, &held, refreshed(&session));
-    let newest = ledger.end(&held).unwrap();
+    let Ending::Now(newest) = ledger.end(&held) else { panic!() };
     assert_eq!(newest.session.pair.generation, 1);
     assert!(held.track.lock().result.is_none());
 }
@@ -57,7 +57,7 @@ fn an_end_takes_the_newest_tokens_with_it() {
 fn an_end_is_remembered_without_anybody_holding_it() {
     let ledger = Ledger::new(LIMITS);
     let session = sample();
-    ledger.end(&hold(&ledger, &session)).unwrap();
+    ledger.end(&hold(&ledger, &session));
     let later = session.times.absolute_end.minus(Duration::from_secs(1));
     let again = ledger.hold(opened(session.clone()), later, Duration::from_secs(3600));
     assert_eq!(again.track.phase(), Phase::Ended);
@@ -87,13 +87,14 @@ fn when_full_unchanged_sessions_go_first_then_the_one_nearest_its_end() {
         .collect();
     let held: Vec<_> = sessions[..3].iter().map(|session| hold(&ledger, session)).collect();
     for held in &held {
-        ledger.end(held).unwrap();
+        ledger.end(held);
     }
     let unchanged = hold(&ledger, &sessions[3]);
     let newcomer = hold(&ledger, &sessions[4]);
     assert_eq!(unchanged.track.phase(), Phase::Dropped);
+    assert!(matches!(ledger.end(&unchanged), Ending::NotHere), "nobody would learn of it");
     assert_eq!(ledger.evictions(), (0, 0), "nothing was lost with it");
-    ledger.end(&newcomer).unwrap();
+    ledger.end(&newcomer);
     drop(hold(&ledger, &sessions[5]));
     assert_eq!(ledger.evictions(), (1, 0));
     let known = |session| ledger.shard(SessionId::random()).tracks.contains_key(session);

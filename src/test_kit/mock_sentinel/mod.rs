@@ -36,6 +36,8 @@ pub use users::MockUser;
 use server::Server;
 use state::{Client, Shared};
 
+use crate::{Builder, LpAuthLayer, SessionKey};
+
 /// A stand-in for LivePerson: Domain API and Sentinel in one server on `127.0.0.1`.
 ///
 /// Browsers and HTTP clients use it like the real ones: they are sent to a login page with users to
@@ -121,6 +123,32 @@ impl MockSentinel {
     #[must_use]
     pub fn client_secret(&self) -> &str {
         &self.client().secret
+    }
+
+    /// The settings of a layer whose users sign in here, for an application at `redirect_uri`; add
+    /// paths and build it.
+    ///
+    /// Its session key is drawn at random.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tower_lp_auth::test_kit::MockSentinel;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sentinel = MockSentinel::start().await?;
+    /// let auth = sentinel.layer_builder("http://127.0.0.1:3000/callback").public("/healthz").build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn layer_builder(&self, redirect_uri: impl Into<String>) -> Builder {
+        LpAuthLayer::builder()
+            .account(self.account_id())
+            .client_id(self.client_id())
+            .client_secret(self.client_secret())
+            .sentinel_url(self.url())
+            .redirect_uri(redirect_uri)
+            .session_key(SessionKey::random())
     }
 
     /// Who can sign in: at first an agent, an administrator and one of LivePerson's staff.
