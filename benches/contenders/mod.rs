@@ -83,6 +83,22 @@ pub fn floor_of(name: &str) -> &'static str {
 }
 
 impl Contender {
+    /// How often one request allocates, counted by the allocator itself.
+    pub fn allocations(&mut self) -> u64 {
+        const WARM_UP: usize = 200;
+        const REQUESTS: u64 = 1000;
+        for _ in 0..WARM_UP {
+            self.ask();
+        }
+        let counted = allocation_counter::measure(|| {
+            for _ in 0..REQUESTS {
+                self.ask();
+            }
+        });
+        // Some kinds of request meet a table that grows now and then.
+        (counted.count_total + REQUESTS / 2) / REQUESTS
+    }
+
     fn new(
         name: &'static str,
         router: Router,
