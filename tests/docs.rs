@@ -36,34 +36,62 @@ fn case_numbers(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_ascii_alphanumeric()).filter(is_number).map(str::to_owned)
 }
 
-/// The numbers that the page explains, ranges such as "A01 to A12" counted out.
-fn explained() -> BTreeSet<String> {
-    let mut numbers = BTreeSet::new();
-    for line in read("docs/cases.md").lines().filter(|line| line.starts_with("| ")) {
-        let cell = line.split('|').nth(1).unwrap_or_default();
-        let named: Vec<String> = case_numbers(cell).collect();
-        if let ([first, last], true) = (&named[..], cell.contains(" to ")) {
-            let number = |text: &str| text[1..].parse::<u32>().expect("two digits");
-            numbers.extend(
-                (number(first)..=number(last)).map(|number| format!("{}{number:02}", &first[..1])),
-            );
-        } else {
-            numbers.extend(named);
-        }
+/// The numbers in a text, ranges such as "A01 to A12" counted out.
+fn counted_out(text: &str) -> BTreeSet<String> {
+    let mut numbers: BTreeSet<String> = case_numbers(text).collect();
+    for (before, after) in text.match_indices(" to ").map(|(at, to)| text.split_at(at + to.len())) {
+        let first = case_numbers(before).last().filter(|it| before.ends_with(&format!("{it} to ")));
+        let last = case_numbers(after).next().filter(|it| after.starts_with(it.as_str()));
+        let (Some(first), Some(last)) = (first, last) else { continue };
+        let number = |text: &str| text[1..].parse::<u32>().expect("two digits");
+        let between = number(&first)..=number(&last);
+        numbers.extend(between.map(|number| format!("{}{number:02}", &first[..1])));
     }
     numbers
 }
 
-#[test]
-fn every_case_that_a_test_names_is_explained() {
-    let explained = explained();
-    assert!(explained.len() > 150, "only {} cases", explained.len());
+/// The numbers that the page explains.
+fn explained() -> BTreeSet<String> {
+    let page = read("docs/cases.md");
+    let cells = page.lines().filter(|line| line.starts_with("| "));
+    cells.flat_map(|line| counted_out(line.split('|').nth(1).unwrap_or_default())).collect()
+}
+
+fn files_with_tests() -> Vec<PathBuf> {
     let mut files = Vec::new();
     for folder in ["src", "tests"] {
         rust_files(&root().join(folder), &mut files);
     }
+    files
+}
+
+/// The tests of a file, by name, each with its doc comment.
+fn tests_in(file: &Path) -> Vec<(String, String)> {
+    let (mut tests, mut doc, mut is_test) = (Vec::new(), String::new(), false);
+    for line in fs::read_to_string(file).unwrap().lines().map(str::trim_start) {
+        if let Some(text) = line.strip_prefix("///") {
+            doc += text;
+        } else if line.starts_with("#[") {
+            is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+        } else {
+            let doc = std::mem::take(&mut doc);
+            if let (true, Some((_, name))) = (std::mem::take(&mut is_test), line.split_once("fn "))
+            {
+                let name = name.split(['(', '<']).next().unwrap_or_default();
+                tests.push((name.to_owned(), doc));
+            }
+        }
+    }
+    tests
+}
+
+/// From the tests to the page: no number without a statement.
+#[test]
+fn every_case_that_a_test_names_is_explained() {
+    let explained = explained();
+    assert!(explained.len() > 150, "only {} cases", explained.len());
     let mut missing = BTreeSet::new();
-    for file in files {
+    for file in files_with_tests() {
         let text = fs::read_to_string(&file).unwrap();
         for line in text.lines().filter(|line| line.trim_start().starts_with("///")) {
             for number in case_numbers(line).filter(|number| !explained.contains(number)) {
@@ -74,6 +102,31 @@ fn every_case_that_a_test_names_is_explained() {
     assert!(missing.is_empty(), "docs/cases.md does not explain {missing:#?}");
 }
 
+/// And back: no statement that no test claims to prove.
+#[test]
+fn every_case_that_is_explained_is_named_by_a_test() {
+    let mut named = BTreeSet::new();
+    for file in files_with_tests() {
+        for (_, doc) in tests_in(&file) {
+            named.extend(counted_out(&doc));
+        }
+    }
+    let missing: Vec<String> = explained().into_iter().filter(|it| !named.contains(it)).collect();
+    assert!(missing.is_empty(), "no test names {missing:?} of docs/cases.md");
+}
+
+/// A test says what it proves, by number or in words.
+#[test]
+fn every_test_of_the_whole_stack_says_what_it_proves() {
+    let mut files = Vec::new();
+    rust_files(&root().join("tests"), &mut files);
+    let tests: Vec<_> = files.iter().flat_map(|file| tests_in(file)).collect();
+    assert!(tests.len() > 250, "only {} tests", tests.len());
+    let silent: Vec<_> = tests.iter().filter(|(_, doc)| doc.is_empty()).collect();
+    assert!(silent.is_empty(), "without a doc comment: {silent:?}");
+}
+
+/// N09: nothing can be set that README.md does not name.
 #[test]
 fn the_readme_names_every_variable_and_setter() {
     let readme = read("README.md");

@@ -16,6 +16,7 @@ fn payload(sealer: &Sealer, name: &str, text: &str) -> Result<Vec<u8>, Unopenabl
 }
 
 proptest! {
+    /// C27: the length is the payload's and a constant, whatever the payload.
     #[test]
     fn what_is_sealed_opens_again(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
         let sealer = sealer(&[SessionKey::random()]);

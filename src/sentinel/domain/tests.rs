@@ -191,7 +191,7 @@ async fn a_failure_is_shared_for_a_second() {
     client.host(&account()).await.unwrap();
 }
 
-/// X05, X13, X16 at the Domain API; a redirect is not followed.
+/// X05, X13, X16, X26 at the Domain API; a redirect is not followed.
 #[tokio::test]
 async fn a_fetch_retries_what_may_pass_and_nothing_else() {
     let found = || answer(200, FOUND);
