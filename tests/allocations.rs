@@ -10,6 +10,7 @@ use self::contenders::{all, floor_of};
 const BUDGET: [(&str, u64); 4] =
     [("cached", 0), ("cached, browser", 0), ("cached, foreign", 1), ("cached, fields", 0)];
 
+/// The hot path: a request of a known session allocates nothing that the inner service does not.
 #[tokio::test]
 async fn a_session_seen_before_costs_no_allocation_of_ours() {
     let counts: Vec<(&str, u64)> =

@@ -47,7 +47,7 @@ async fn a_program_gets_a_problem_with_all_its_members() {
     assert_eq!(posted.json()["login"], "/login", "what was posted cannot be come back to");
 }
 
-/// L06, B037: a page is closed to scripts and frames and shows nothing of the request.
+/// L06: a page is closed to scripts and frames and shows nothing of the request.
 #[tokio::test]
 async fn a_person_gets_a_closed_page_with_one_way_forward() {
     let app = App::start().await;
@@ -133,7 +133,7 @@ async fn a_grpc_client_gets_trailers_only() {
     assert_eq!(page.body, "fallback", "a session lets it through: {page:?}");
 }
 
-/// The same while Sentinel does not answer: 14, and the cookie stays.
+/// I01: the same while Sentinel does not answer: 14, and the cookie stays.
 #[tokio::test]
 async fn a_grpc_client_is_told_to_come_back_while_sentinel_is_down() {
     let (_app, mut browser) = unrenewable().await;
@@ -143,7 +143,7 @@ async fn a_grpc_client_is_told_to_come_back_while_sentinel_is_down() {
     assert!(page.set_cookies().is_empty() && browser.jar.session().is_some());
 }
 
-/// J08, B141: an upgrade is 401 whoever claims to ask.
+/// I09, J08: an upgrade is 401 whoever claims to ask.
 #[tokio::test]
 async fn a_websocket_upgrade_without_a_session_is_401() {
     let app = App::start().await;
@@ -161,7 +161,7 @@ async fn a_websocket_upgrade_without_a_session_is_401() {
     assert_eq!(app.calls(), 0);
 }
 
-/// Protocol, outcomes: 503 says when to come back, and a person's page has a way to sign in.
+/// F08: 503 says when to come back, and a person's page has a way to sign in.
 #[tokio::test]
 async fn an_unrenewable_session_is_503_in_every_language() {
     let (app, mut browser) = unrenewable().await;
@@ -182,7 +182,7 @@ async fn an_unrenewable_session_is_503_in_every_language() {
     assert_eq!(app.calls(), 1, "only the sign-in reached the handler");
 }
 
-/// A login that cannot start: the page leads back to where it was meant to go.
+/// X01: a login that cannot start leads back to where it was meant to go.
 #[tokio::test]
 async fn a_login_that_cannot_start_is_503_with_a_way_to_try_again() {
     let app = App::start().await;
@@ -228,7 +228,7 @@ impl ResponseForRejection for Branded {
     }
 }
 
-/// `responses` and `responses_fn`: the application's words, our caching and our cookies.
+/// L01: `responses` and `responses_fn` choose the words; caching and cookies stay ours.
 #[tokio::test]
 async fn answers_can_be_replaced_but_never_stored() {
     for by_closure in [false, true] {
@@ -259,7 +259,7 @@ async fn answers_can_be_replaced_but_never_stored() {
     }
 }
 
-/// A refusal from a handler's extractor comes out as the layer's own answer.
+/// M04: a refusal from a handler's extractor comes out as the layer's own answer, with its reason.
 #[tokio::test]
 async fn a_rejection_tells_who_asked_and_what_helps() {
     let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -287,7 +287,7 @@ async fn a_rejection_tells_who_asked_and_what_helps() {
     assert_eq!(*seen.lock().unwrap(), expected);
 }
 
-/// K04 and H12 in one: what an outer layer sees is a plain response of ours.
+/// H12, K02, K04: what an outer layer sees is a plain response of ours.
 #[tokio::test]
 async fn an_answer_of_ours_does_not_depend_on_host_headers() {
     let app = Direct::start().await;

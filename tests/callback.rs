@@ -709,7 +709,7 @@ async fn a_429_at_the_exchange_keeps_the_login_and_says_when_to_come_back() {
     assert_eq!(app.sentinel.counts().exchanges, 2);
 }
 
-/// The limit of 32 exchanges at once.
+/// The limit of 32 exchanges at once: what is beyond is not queued, and loses nothing.
 #[tokio::test]
 async fn the_33rd_exchange_at_once_is_asked_to_reload_and_then_succeeds() {
     let app = App::start().await;
@@ -1052,7 +1052,7 @@ async fn each_login_that_ends_is_counted_under_its_outcome() {
     }
 }
 
-/// A shutdown lets a login finish whose code is already presented.
+/// O12: a shutdown lets a login finish whose code is already presented.
 #[tokio::test]
 async fn a_shutdown_waits_for_an_exchange_under_way() {
     let app = App::start().await;

@@ -481,7 +481,7 @@ async fn what_a_stranger_sends_forges_no_line_of_the_log() {
     }
 }
 
-/// Each documented counter is counted by the flow that it names.
+/// M04: each documented counter is counted by the flow that it names.
 #[tokio::test]
 async fn every_documented_counter_counts() {
     let (mut counters, recorder) = Counters::listen();
@@ -590,7 +590,7 @@ async fn every_documented_counter_counts() {
     counters.expect("an unpublished key", &["lp_auth_unsigned_id_tokens_total"]);
 }
 
-/// The counter of logins knows those that the application denies with a page of its own.
+/// M04: the counter of logins knows those that the application denies with a page of its own.
 #[tokio::test]
 async fn a_login_that_the_application_denies_counts_whatever_its_page() {
     for with_page in [false, true] {

@@ -94,7 +94,7 @@ async fn two_tabs_finish_their_logins_in_reverse_order() {
     assert_eq!(browser.cookies().await.len(), 1, "no login is left over");
 }
 
-/// B10, B11: a used sign-in page and a used callback end on the landing page.
+/// B10, B11, L07: a used sign-in page and a used callback end on the landing page.
 #[tokio::test]
 async fn going_back_into_a_finished_login_does_no_harm() {
     let app = App::start().await;
@@ -137,7 +137,7 @@ async fn the_confirmation_page_signs_out_or_leaves_everything_as_it_is() {
     assert_eq!(browser.cookies().await, Vec::<Value>::new());
 }
 
-/// B28: a page says so, and there is no loop.
+/// B28, Y13: a page says so, and there is no loop.
 #[tokio::test]
 async fn blocked_cookies_end_in_a_page_that_says_so() {
     let app = App::start().await;

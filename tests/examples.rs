@@ -38,6 +38,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// M01: the tour tells of each hop, and of no secret more than eight digits.
 #[test]
 fn the_tour_shows_every_hop_in_order_and_no_secret() {
     let output = example("tour").output().expect("a program that runs");
@@ -82,6 +83,7 @@ fn the_tour_shows_every_hop_in_order_and_no_secret() {
     assert_eq!(words().find(looks_secret), None, "{shown}");
 }
 
+/// The manifest example writes what it was told, and the grants and the response type by itself.
 #[test]
 fn a_manifest_is_json_with_what_was_said() {
     let output = manifest(&[
@@ -119,6 +121,7 @@ fn a_manifest_is_json_with_what_was_said() {
     );
 }
 
+/// N05: what is missing, too long or unknown is named, and nothing is written.
 #[test]
 fn what_cannot_be_a_manifest_is_explained_and_exits_with_2() {
     let long = "x".repeat(129);
@@ -147,13 +150,24 @@ fn what_cannot_be_a_manifest_is_explained_and_exits_with_2() {
     }
 }
 
+/// `--help` names all that can be said.
 #[test]
 fn help_names_every_option() {
     let output = manifest(&["--help"]);
     assert!(output.status.success());
     let help = text(&output.stdout);
-    for option in ["CLIENT_NAME", "REDIRECT_URI", "--display-name", "--quick-launch", "--profiles"]
-    {
+    for option in [
+        "CLIENT_NAME",
+        "REDIRECT_URI",
+        "--display-name",
+        "--description",
+        "--scope",
+        "--entry-uri",
+        "--logo-uri",
+        "--profiles",
+        "--quick-launch",
+        "--disabled",
+    ] {
         assert!(help.contains(option), "{option}: {help}");
     }
 }

@@ -79,6 +79,7 @@ async fn a_login_that_the_hook_denies_ends_on_a_page_without_a_session() {
     assert_eq!(app.calls(), 0);
 }
 
+/// L01: a denial's own page keeps its status and words, and is not stored.
 #[tokio::test]
 async fn a_hook_may_deny_with_a_page_of_its_own() {
     let app = deciding(|| {
@@ -103,7 +104,7 @@ async fn a_hook_may_deny_with_a_page_of_its_own() {
     assert_eq!(browser.jar.header(), None);
 }
 
-/// A hook that cannot decide lets nobody in: 503, and the next login asks it anew.
+/// N06: a hook that cannot decide lets nobody in: 503, and the next login asks it anew.
 #[tokio::test]
 async fn a_hook_that_fails_or_panics_is_a_503_and_no_session() {
     let failing = deciding(|| Err(LoginHookError::new("the database is down"))).start().await;
@@ -134,6 +135,7 @@ async fn a_hook_that_fails_or_panics_is_a_503_and_no_session() {
     }
 }
 
+/// N06: a hook that does not decide lets nobody in, and has two seconds.
 #[tokio::test]
 async fn a_hook_that_takes_longer_than_two_seconds_is_a_503() {
     let app = App::builder()
@@ -255,7 +257,7 @@ async fn the_application_is_told_why_each_session_ends_once() {
     }
 }
 
-/// A shutdown lets a hook finish that is still at work.
+/// O12: a shutdown lets a hook finish that is still at work.
 #[tokio::test]
 async fn a_shutdown_waits_for_the_hook() {
     let ends: Told<EndReason> = Told::default();

@@ -255,7 +255,7 @@ async fn a_generation_that_another_instance_has_spent_is_not_the_session() {
     assert!(ends.is_quiet());
 }
 
-/// A generation that fails after a newer one has come in leaves that one no failure memory.
+/// F26: a generation that fails after a newer one has come in leaves that one no failure memory.
 #[tokio::test]
 async fn a_failure_of_an_overtaken_generation_holds_up_nobody() {
     let app = soon_due().start().await;

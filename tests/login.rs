@@ -9,6 +9,7 @@ use support::{AGENT, App, Browser, FETCH, NAVIGATE, Page, raw_get};
 use tower_lp_auth::test_kit::{Endpoint, Fault};
 use url::Url;
 
+/// A19: the whole way, from a page that was asked for back to it, with one call each.
 #[tokio::test]
 async fn a_user_signs_in_and_reaches_the_handler_they_asked_for() {
     let app = App::start().await;
@@ -326,7 +327,7 @@ async fn what_is_no_navigation_never_gets_a_login_cookie() {
     assert_eq!((app.calls(), counts.domain, counts.authorize), (0, 0, 0));
 }
 
-/// What starts a login on the login path: a top-level navigation, and whoever does not say.
+/// J09: a top-level navigation starts a login on the login path, and whoever does not say.
 #[tokio::test]
 async fn the_login_path_starts_a_login_unless_the_browser_says_it_is_no_navigation() {
     let app = App::start().await;

@@ -218,7 +218,7 @@ async fn a_logout_leaves_this_origin_for_nobody() {
     }
 }
 
-/// Where a logout ends: the landing page only if it would not sign the user straight in again.
+/// G03: a logout ends on the landing page only if that would not sign the user straight in again.
 #[tokio::test]
 async fn a_logout_ends_where_nobody_is_signed_in_again() {
     for (what, app, expected) in [

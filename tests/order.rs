@@ -46,6 +46,7 @@ async fn statuses(app: &mut Direct, prefix: &str) -> (u16, u16) {
     (callback.status.as_u16(), page.status.as_u16())
 }
 
+/// O06: last on a router, all its routes and its fallback are behind it.
 #[tokio::test]
 async fn last_on_a_router_it_has_all_routes_and_the_fallback_behind_it() {
     let app = Direct::start().await;
@@ -56,6 +57,7 @@ async fn last_on_a_router_it_has_all_routes_and_the_fallback_behind_it() {
     app.fetch("/nowhere").await.assert_unauthorized();
 }
 
+/// O06: a fallback added after the layer is not behind it and swallows the layer's own paths.
 #[tokio::test]
 async fn a_fallback_added_after_it_takes_the_callback_away() {
     let app = Direct::start().await;
@@ -69,6 +71,7 @@ async fn a_fallback_added_after_it_takes_the_callback_away() {
     }
 }
 
+/// O06: a route added after the layer is not behind it.
 #[tokio::test]
 async fn a_route_added_after_it_is_open_to_everybody() {
     let app = Direct::start().await;
@@ -79,6 +82,7 @@ async fn a_route_added_after_it_is_open_to_everybody() {
     app.fetch("/me").await.assert_unauthorized();
 }
 
+/// O06: a `route_layer` sees only what matches a route, so not the callback.
 #[tokio::test]
 async fn as_a_route_layer_it_never_sees_the_callback() {
     let app = Direct::start().await;
@@ -88,6 +92,7 @@ async fn as_a_route_layer_it_never_sees_the_callback() {
     assert_eq!(statuses(&mut app, "").await, (404, 401));
 }
 
+/// O06: on the inner router of a `nest` it sees only what matches a route of that.
 #[tokio::test]
 async fn on_a_nested_router_it_never_sees_the_callback() {
     let app = Direct::start().await;
@@ -97,6 +102,7 @@ async fn on_a_nested_router_it_never_sees_the_callback() {
     assert_eq!(statuses(&mut app, "/app").await, (404, 401));
 }
 
+/// J04, O06: around a nested service, with the prefix that the outside sees.
 #[tokio::test]
 async fn around_a_nested_service_it_works_with_the_external_prefix() {
     let mut app = Direct::with(ManualClock::new(), |it| {
@@ -137,6 +143,7 @@ async fn outside_a_nested_router_its_rules_see_the_whole_path() {
     app.fetch("/app/shut").await.assert_unauthorized();
 }
 
+/// O06: merged into another router, its own routes and the fallback stay behind it.
 #[tokio::test]
 async fn a_router_with_it_can_be_merged_into_another() {
     let app = Direct::start().await;
@@ -148,6 +155,7 @@ async fn a_router_with_it_can_be_merged_into_another() {
     app.fetch("/nowhere").await.assert_unauthorized();
 }
 
+/// O06: around a finished router, everything is behind it.
 #[tokio::test]
 async fn around_a_finished_router_it_has_everything_behind_it() {
     let app = Direct::start().await;
@@ -158,7 +166,7 @@ async fn around_a_finished_router_it_has_everything_behind_it() {
     app.fetch("/nowhere").await.assert_unauthorized();
 }
 
-/// H12: the page's script can read the 401.
+/// H12, O06: with CORS outside, the page's script can read the 401.
 #[tokio::test]
 async fn with_cors_outside_answers_of_ours_are_readable_and_preflights_answered() {
     let app = Direct::start().await;
@@ -179,6 +187,7 @@ async fn with_cors_outside_answers_of_ours_are_readable_and_preflights_answered(
     assert_eq!(app.calls(), 0);
 }
 
+/// J07, O06: with CORS inside, preflights need to be let pass, and scripts cannot read our answers.
 #[tokio::test]
 async fn with_cors_inside_preflights_have_to_be_let_pass_and_answers_of_ours_are_not_readable() {
     for allowed in [false, true] {
@@ -200,7 +209,7 @@ async fn with_cors_inside_preflights_have_to_be_let_pass_and_answers_of_ours_are
     }
 }
 
-/// `code` and `state` are in the callback's query.
+/// O06: a trace inside sees no callback, whose query holds `code` and `state`.
 #[tokio::test]
 async fn a_trace_inside_never_sees_a_code_and_one_outside_does() {
     for outside in [false, true] {
@@ -222,7 +231,7 @@ async fn a_trace_inside_never_sees_a_code_and_one_outside_does() {
     }
 }
 
-/// A request that is cut off outside does not take the session's refresh with it.
+/// F06, O06: a request that is cut off outside does not take the session's refresh with it.
 #[tokio::test]
 async fn a_timeout_outside_cuts_the_wait_and_loses_no_token() {
     let app = Direct::start().await;
@@ -244,6 +253,7 @@ async fn a_timeout_outside_cuts_the_wait_and_loses_no_token() {
     assert_eq!((counts.refreshes, counts.reuses), (1, 0));
 }
 
+/// O06: a timeout inside bounds the handler, not a login.
 #[tokio::test]
 async fn a_timeout_inside_bounds_the_handler_alone() {
     let app = Direct::start().await;
@@ -283,6 +293,7 @@ async fn a_panic_is_caught_on_either_side_and_leaves_the_sessions_whole() {
     }
 }
 
+/// O06: a body limit works inside and outside.
 #[tokio::test]
 async fn a_body_limit_works_on_either_side() {
     for outside in [false, true] {
@@ -345,7 +356,7 @@ async fn on_a_router_and_on_a_part_of_it_it_works_once() {
     app.fetch("/part/who").await.assert_unauthorized();
 }
 
-/// A layer of another configuration counts for nothing: each asks for a session of its own.
+/// O05: a layer of another configuration counts for nothing: each asks for a session of its own.
 #[tokio::test]
 async fn two_different_ones_each_ask_for_their_own_session() {
     let app = Direct::start().await;
@@ -370,6 +381,7 @@ async fn two_different_ones_each_ask_for_their_own_session() {
     assert_eq!(app.jar.names().len(), 2, "{:?}", app.jar.names());
 }
 
+/// O06: in a `ServiceBuilder` of plain services, without a router.
 #[tokio::test]
 async fn it_needs_no_axum() {
     async fn handler(request: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {

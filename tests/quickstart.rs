@@ -28,7 +28,7 @@ const OTHER_KEY: &str = "mL8ktFp9oY7nXhRZ2qvE1cW0sB4uJ6dAQGiTeKxV3zM=";
 
 const ALONE: [(&str, &str); 0] = [];
 
-/// The issue's flow, from the printed URL to the logout.
+/// G03: the whole flow, from the printed URL to the logout.
 #[tokio::test]
 async fn without_any_environment_everything_can_be_tried() {
     let quickstart = Quickstart::start(&ALONE).await;
@@ -103,7 +103,7 @@ async fn every_variable_is_honoured() {
     assert_eq!(sentinel.counts().revocations, 1);
 }
 
-/// Design: `LP_SENTINEL_URL` wins where both are set.
+/// N05: `LP_SENTINEL_URL` wins where both are set, and nothing is revoked unless that is chosen.
 #[tokio::test]
 async fn a_sentinel_url_spares_the_domain_api_and_revoking_is_a_choice() {
     let sentinel = MockSentinel::start().await.unwrap();
@@ -247,6 +247,7 @@ async fn a_misspelt_variable_is_reported_with_the_name_that_was_meant() {
     }
 }
 
+/// N05: an address that is taken, or none, is named with its variable.
 #[tokio::test]
 async fn an_address_that_cannot_be_had_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -297,7 +298,7 @@ async fn a_signal_lets_uploads_and_refreshes_under_way_finish() {
     }
 }
 
-/// A client that never finishes does not keep the process alive.
+/// O12: a client that never finishes does not keep the process alive.
 #[tokio::test]
 async fn a_stalled_upload_does_not_hold_the_end_up() {
     let sentinel = MockSentinel::start().await.unwrap();
@@ -380,6 +381,7 @@ async fn no_secret_reaches_the_log() {
     assert!(!stderr.contains("eyJ"), "{stderr}");
 }
 
+/// `RUST_LOG` decides what is logged, and switches it off.
 #[tokio::test]
 async fn the_log_is_as_loud_as_it_is_told() {
     for (level, debug, info) in [
@@ -482,7 +484,7 @@ async fn assert_refused(variables: &Variables, name: &str, remedy: &str) {
     }
 }
 
-/// The members that the issue names, and no others.
+/// The documented members, and no others.
 #[track_caller]
 fn assert_describes(page: &Page, user: &str) {
     assert_eq!(page.status, 200, "{page:?}");

@@ -43,6 +43,7 @@ fn retry_after(page: &Page) -> u64 {
     page.header("retry-after").and_then(|it| it.parse().ok()).expect("whole seconds")
 }
 
+/// Sealed rule 4: a quick refresh of a due session is in the same response's cookie.
 #[tokio::test]
 async fn a_due_session_is_served_at_once_and_gets_its_new_cookie() {
     let app = soon_due().start().await;
@@ -395,7 +396,7 @@ async fn a_refused_client_is_an_alarm_and_never_a_second_try() {
     }
 }
 
-/// Each outcome has its label in the metrics.
+/// F10, F12: each outcome has its label in the metrics.
 #[tokio::test]
 async fn outcomes_are_counted_by_their_kind() {
     let (app, counted) = counted(App::builder()).await;
@@ -455,7 +456,8 @@ async fn ends_at(user: LpUser) -> String {
     end.expect("after 1970").as_secs().to_string()
 }
 
-/// F14: what a refresh's answer leaves out stays as it was.
+/// F14, F15: what a refresh's answer leaves out stays as it was, and a scope is what Sentinel said
+/// last.
 #[tokio::test]
 async fn absent_members_keep_their_old_values() {
     let app = App::builder()
@@ -485,7 +487,7 @@ async fn absent_members_keep_their_old_values() {
     assert_eq!(presented.len(), 2);
     assert_eq!(presented[0], presented[1]);
 
-    // F15: a scope is what Sentinel said last.
+    // A scope is what Sentinel said last.
     for (answer, scope) in [
         (r#"{"access_token":"a","scope":"read write"}"#, "read write"),
         (r#"{"access_token":"b","scope":"read"}"#, "read"),
@@ -723,7 +725,7 @@ async fn only_requests_that_need_the_user_refresh() {
     assert_eq!(app.sentinel.counts().refreshes, 0, "a logout needs no tokens");
 }
 
-/// Optional routes: a session that cannot be said to live passes as unavailable.
+/// F08: on an optional route a session that cannot be said to live passes as unavailable.
 #[tokio::test]
 async fn an_optional_route_passes_without_the_user_while_sentinel_fails() {
     let app = hourly().start().await;

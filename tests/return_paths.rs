@@ -19,7 +19,7 @@ use url::{Url, form_urlencoded};
 /// One return path that somebody asks for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Line {
-    /// Its case in the acceptance list.
+    /// The number of its case.
     family: &'static str,
     path: String,
     /// Where it has to end.

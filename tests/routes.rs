@@ -100,7 +100,7 @@ async fn an_absolute_target_comes_back_to_our_origin() {
     assert_eq!(callback.location().as_deref(), Some("/me?x=1"), "{callback:?}");
 }
 
-/// J05: nothing that a client chooses but method and path decides.
+/// J05, K02: nothing that a client chooses but method and path decides.
 #[tokio::test]
 async fn no_header_opens_a_route() {
     let app = App::start().await;
@@ -281,7 +281,7 @@ async fn our_own_paths_are_not_fetched_ahead() {
     assert_eq!(page.status, StatusCode::SEE_OTHER, "it works when it is really opened: {page:?}");
 }
 
-/// The login path starts a login for whoever does not say otherwise.
+/// J09: the login path starts a login for whoever does not say otherwise.
 #[tokio::test]
 async fn the_login_path_starts_a_login_only_at_the_top_level() {
     let app = App::start().await;
@@ -449,7 +449,7 @@ async fn an_authorization_header_decides_unless_its_scheme_is_ignored() {
     }
 }
 
-/// H14: unsafe requests with our cookie from another site.
+/// H14, I10: unsafe requests and upgrades with our cookie from another site.
 #[tokio::test]
 async fn an_unsafe_request_from_another_site_does_not_reach_the_handler() {
     let app = App::builder().layer(|it| it.trusted_origin("https://spa.example")).start().await;
@@ -490,7 +490,7 @@ async fn an_unsafe_request_from_another_site_does_not_reach_the_handler() {
     assert_eq!(public.status, StatusCode::OK, "nobody is signed in on a public route");
 }
 
-/// H14: a WebSocket over HTTP/2 opens with CONNECT and a path (RFC 8441).
+/// H14, I10: a WebSocket over HTTP/2 opens with CONNECT and a path (RFC 8441).
 #[tokio::test]
 async fn an_extended_connect_from_another_site_is_refused() {
     let mut app = Direct::start().await;
@@ -515,7 +515,7 @@ async fn unrenewable(app: &App) -> Browser {
     browser
 }
 
-/// Invariant 16 on optional routes: whether somebody is signed in cannot be said.
+/// F08 on optional routes: whether somebody is signed in cannot be said.
 #[tokio::test]
 async fn an_optional_route_passes_while_sentinel_fails_and_says_so() {
     let app = App::builder()

@@ -143,7 +143,7 @@ async fn no_login_starts_on_a_domain_answer_that_is_not_believed() {
     assert_eq!(authorized, 0);
 }
 
-/// The host of a real name is asked over https, whatever the Domain API was asked over.
+/// X20: the host of a real name is asked over https, whatever the Domain API was asked over.
 #[tokio::test]
 async fn browsers_are_sent_to_other_machines_over_https_alone() {
     let app = App::start().await;
@@ -540,6 +540,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
+/// B24: an answer without an id_token is refused, and the log names `LP_TOKEN_API_VERSION`.
 #[tokio::test]
 async fn a_login_without_an_id_token_names_the_setting_that_may_help() {
     let log = Log::default();

@@ -381,7 +381,7 @@ async fn our_cookies_are_hidden_from_public_routes_too() {
     assert_eq!(page.json()["cookie"], "theirs=\"x y\"");
 }
 
-/// C19, C20: each cookie has its own line, in the head of a body that has not begun.
+/// C19, C20, I11: each cookie has its own line, in the head of a body that has not begun.
 #[tokio::test]
 async fn our_cookie_is_a_line_beside_the_applications_in_the_head_of_a_stream() {
     async fn stream(_: LpUser) -> (AppendHeaders<[(HeaderName, &'static str); 2]>, Body) {

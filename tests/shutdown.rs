@@ -84,8 +84,8 @@ async fn no_due_refresh_starts_during_a_shutdown() {
     assert_eq!(slow.await.expect("no panic").status, 200);
 }
 
-/// F35, Y02, sealed rule 8: heads wait for the flight of their session, far beyond 250 ms, so that
-/// its cookie is delivered; those that come during the shutdown wait too.
+/// F35, O12, Y02, sealed rule 8: heads wait for the flight of their session, far beyond 250 ms, so
+/// that its cookie is delivered; those that come during the shutdown wait too.
 #[tokio::test]
 async fn heads_wait_for_flights_so_that_no_rotated_token_is_lost() {
     let app = soon_due().start().await;
@@ -184,7 +184,7 @@ async fn a_login_under_way_is_finished() {
     assert_eq!(app.sentinel.counts().exchanges, 1);
 }
 
-/// An exchange whose browser has hung up is waited for as well.
+/// O12: an exchange whose browser has hung up is waited for as well.
 #[tokio::test]
 async fn an_abandoned_exchange_is_waited_for() {
     let app = App::start().await;
@@ -199,7 +199,7 @@ async fn an_abandoned_exchange_is_waited_for() {
     assert!(started.elapsed() >= millis(300), "not waited for: {:?}", started.elapsed());
 }
 
-/// Revocations and the hook of a session's end are finished too.
+/// O12: revocations and the hook of a session's end are finished too.
 #[tokio::test]
 async fn revocations_and_hooks_are_finished() {
     let (mut ends, hook) = Ends::new();
@@ -217,7 +217,7 @@ async fn revocations_and_hooks_are_finished() {
     assert_eq!(ends.next().await, EndReason::Logout);
 }
 
-/// A shutdown that is cancelled leaves its deadline in place and its work under way.
+/// O12: a shutdown that is cancelled leaves its deadline in place and its work under way.
 #[tokio::test]
 async fn a_cancelled_shutdown_goes_on() {
     let app = soon_due().start().await;

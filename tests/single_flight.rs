@@ -100,7 +100,7 @@ async fn swarm(app: &App, cookies: &str, requests: usize) -> Vec<Page> {
     join_all(tasks).await.into_iter().map(|page| page.expect("no panic")).collect()
 }
 
-/// Over real sockets too: one refresh, and every response has the same cookie.
+/// F01 over real sockets: one refresh, and every response has the same cookie.
 #[tokio::test]
 async fn a_hundred_connections_share_one_refresh() {
     let app = hourly().start().await;

@@ -375,7 +375,7 @@ async fn the_inner_services_body_passes_frame_by_frame_with_its_size_and_trailer
     assert_eq!(error.to_string(), "after the trailers");
 }
 
-/// J06: a request's body reaches the handler as it comes, and is not touched where we answer.
+/// I12, J06: a request's body reaches the handler as it comes, and is not touched where we answer.
 #[tokio::test]
 async fn a_request_body_is_streamed_to_the_handler_and_otherwise_left_alone() {
     let app = expired().await;
@@ -449,7 +449,7 @@ async fn pipelined_requests_are_answered_in_order() {
     assert_eq!(statuses, ["401", "200", "401"], "{page:?}");
 }
 
-/// O08, B141: an upgrade gets its 101 and its connection, for a user alone.
+/// I09, O08: an upgrade gets its 101 and its connection, for a user alone.
 #[tokio::test]
 async fn an_upgrade_passes_for_a_user() {
     async fn echo(_: LpUser, mut request: Request<Body>) -> Response<Body> {
@@ -563,7 +563,7 @@ async fn it_works_on_http2() {
     assert_eq!(response.status(), StatusCode::SEE_OTHER);
 }
 
-/// The error type of the stack stays what it was, however it is boxed.
+/// O03: the error type of the stack stays what it was, however it is boxed.
 #[tokio::test]
 async fn the_error_type_stays_the_inner_services() {
     let app = Direct::start().await;

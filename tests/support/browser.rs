@@ -217,7 +217,7 @@ impl Page {
         self.json()["access_token"].as_str().expect("an access token").to_owned()
     }
 
-    /// The acceptance list's LOGIN: 303 to Sentinel, `no-store`, exactly one new login cookie.
+    /// LOGIN: 303 to Sentinel, `no-store`, exactly one new login cookie.
     #[track_caller]
     pub fn assert_login(&self) {
         assert_eq!(self.status, StatusCode::SEE_OTHER, "{self:?}");
@@ -229,7 +229,7 @@ impl Page {
         assert_eq!(set.len(), 1, "{self:?}");
     }
 
-    /// The acceptance list's 401P: a problem with a challenge, no redirect, no cookie.
+    /// 401P: a problem with a challenge, no redirect, no cookie.
     #[track_caller]
     pub fn assert_unauthorized(&self) {
         assert_eq!(self.status, StatusCode::UNAUTHORIZED, "{self:?}");
@@ -242,7 +242,7 @@ impl Page {
         assert!(self.location().is_none() && self.set_cookies().is_empty(), "{self:?}");
     }
 
-    /// The acceptance list's 503R: `Retry-After`, nothing set, nothing deleted.
+    /// 503R: `Retry-After`, nothing set, nothing deleted.
     #[track_caller]
     pub fn assert_unavailable(&self) {
         assert_eq!(self.status, StatusCode::SERVICE_UNAVAILABLE, "{self:?}");
