@@ -3,19 +3,14 @@
 mod support;
 
 use std::{
-    collections::HashMap,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use http::Method;
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use serde_json::{Value, json};
-use support::{AGENT, App, Browser, FETCH, Logs, NAVIGATE, Page, eventually, read};
+use support::{AGENT, App, Browser, Counters, FETCH, Logs, NAVIGATE, Page, eventually, read};
 use tokio::{
     net::{TcpSocket, TcpStream},
     time::Instant,
@@ -971,63 +966,18 @@ async fn the_reference_on_a_page_stands_in_the_log_beside_the_reason() {
     assert!(line.contains("invalid_callback"), "{line}");
 }
 
-/// Counters of one layer, by name and label.
-#[derive(Clone, Default)]
-struct Counted(Arc<Mutex<HashMap<String, Arc<AtomicU64>>>>);
-
-impl Counted {
-    /// How often a callback came to this outcome.
-    fn logins(&self, outcome: &str) -> u64 {
-        let counters = self.0.lock().expect("no test has panicked");
-        let counter = counters.get(&format!("lp_auth_logins_total {outcome}"));
-        counter.expect("a counter that the layer has made").load(Ordering::Relaxed)
-    }
-
-    fn all_logins(&self) -> u64 {
-        let counters = self.0.lock().expect("no test has panicked");
-        let logins = counters.iter().filter(|(key, _)| key.starts_with("lp_auth_logins_total "));
-        logins.map(|(_, counter)| counter.load(Ordering::Relaxed)).sum()
-    }
-}
-
-impl metrics::Recorder for Counted {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        let labels: Vec<_> = key.labels().map(metrics::Label::value).collect();
-        let name = format!("{} {}", key.name(), labels.join(" "));
-        Counter::from_arc(Arc::clone(
-            self.0.lock().expect("no test has panicked").entry(name).or_default(),
-        ))
-    }
-
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
-    }
-
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::noop()
-    }
-}
-
 /// M04: every end of a login is counted once, under one reason.
 #[tokio::test]
 async fn each_login_that_ends_is_counted_under_its_outcome() {
-    let counted = Counted::default();
-    let _recorder = metrics::set_default_local_recorder(&counted);
     let decisions = Arc::new(Mutex::new(Vec::new()));
     let next = Arc::clone(&decisions);
-    let app = App::builder()
-        .layer(|layer| {
-            layer.on_login(move |_| {
-                let decision = next.lock().unwrap().pop().unwrap_or(LoginDecision::Allow);
-                std::future::ready(Ok(decision))
-            })
+    let builder = App::builder().layer(|layer| {
+        layer.on_login(move |_| {
+            let decision = next.lock().unwrap().pop().unwrap_or(LoginDecision::Allow);
+            std::future::ready(Ok(decision))
         })
-        .start()
-        .await;
+    });
+    let (app, counted) = Counters::of(builder).await;
     for (outcome, fault, decision) in [
         ("success", None, None),
         ("login_denied", None, Some(LoginDecision::deny())),
@@ -1045,10 +995,10 @@ async fn each_login_that_ends_is_counted_under_its_outcome() {
         if outcome == "login_expired" {
             app.advance(601);
         }
-        let (before, all) = (counted.logins(outcome), counted.all_logins());
+        let (before, all) = (counted.logins(outcome), counted.sum_of("lp_auth_logins_total"));
         browser.navigate(&callback).await;
         assert_eq!(counted.logins(outcome), before + 1, "{outcome}");
-        assert_eq!(counted.all_logins(), all + 1, "{outcome}");
+        assert_eq!(counted.sum_of("lp_auth_logins_total"), all + 1, "{outcome}");
     }
 }
 

@@ -6,115 +6,32 @@ mod support;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use http::Method;
-use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-use support::{AGENT, App, AppBuilder, Browser, FETCH, NAVIGATE, Page};
+use support::{AGENT, App, AppBuilder, Browser, Counters, FETCH, Logs, NAVIGATE, Page};
 use tower_lp_auth::{
     DefaultResponses, LoginDecision, LpUser, RejectionReason, ResponseForRejection, SessionKey,
     test_kit::{self, Endpoint, Fault},
 };
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
 
-/// Collects text: everything that is logged on this thread, and what else is told.
-#[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<u8>>>);
-
-impl Told {
-    /// Listens to this thread at the finest level, every crate's spans and events included; the
-    /// server, its tasks and the browser run on it too.
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_max_level(LevelFilter::TRACE)
-            .with_span_events(FmtSpan::FULL)
-            .with_writer(self.clone())
-            .finish();
-        tracing::subscriber::set_default(subscriber)
-    }
-
-    fn add(&self, text: &str) {
-        self.0.lock().unwrap().extend_from_slice(text.as_bytes());
-        self.0.lock().unwrap().push(b'\n');
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl std::io::Write for Told {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Told {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-/// The counters of the layers that are built on this thread.
-struct Counters {
-    snapshotter: Snapshotter,
-    sums: BTreeMap<String, u64>,
+/// Counters, and what they were when last looked at.
+struct Growth<'a> {
+    counters: &'a Counters,
     seen: BTreeMap<String, u64>,
 }
 
-impl Counters {
-    /// Runs with a recorder of its own.
-    fn listen() -> (Self, &'static DebuggingRecorder) {
-        // Handles are kept by the layer, which may outlive a borrow.
-        let recorder: &'static DebuggingRecorder = Box::leak(Box::default());
-        let (sums, seen) = (BTreeMap::new(), BTreeMap::new());
-        (Self { snapshotter: recorder.snapshotter(), sums, seen }, recorder)
-    }
-
-    /// Each series, as `name{label=value}`, with its sum.
-    fn read(&mut self) -> BTreeMap<String, u64> {
-        for (key, _, _, value) in self.snapshotter.snapshot().into_vec() {
-            let (_, key) = key.into_parts();
-            let labels: Vec<String> =
-                key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
-            let series = match labels.join(",") {
-                labels if labels.is_empty() => key.name().to_owned(),
-                labels => format!("{}{{{labels}}}", key.name()),
-            };
-            let DebugValue::Counter(count) = value else { panic!("{series} is no counter") };
-            *self.sums.entry(series).or_default() += count; // a snapshot takes what it shows
-        }
-        self.sums.clone()
-    }
-
-    fn get(&mut self, series: &str) -> u64 {
-        *self.read().get(series).unwrap_or_else(|| panic!("there is no {series}"))
-    }
-
+impl Growth<'_> {
     /// Checks that these series have grown since the last call.
     #[track_caller]
     fn expect(&mut self, row: &str, series: &[&str]) {
-        let now = self.read();
+        let now = self.counters.read();
         for series in series {
             let (before, after) = (self.seen.get(*series), now.get(*series));
             assert!(after > before, "{row}: {series} went from {before:?} to {after:?}");
         }
         self.seen = now;
-    }
-
-    fn sum_of(&mut self, name: &str) -> u64 {
-        self.read().iter().filter(|(series, _)| series.starts_with(name)).map(|(_, n)| n).sum()
     }
 }
 
@@ -200,10 +117,9 @@ async fn sign_in(app: &App, secrets: &mut Secrets) -> (Browser, Page) {
 /// M01, M02.
 #[tokio::test]
 async fn no_secret_of_a_whole_life_is_ever_told() {
-    let told = Told::default();
-    let _log = told.listen();
-    let (mut counters, recorder) = Counters::listen();
-    let _metrics = metrics::set_default_local_recorder(recorder);
+    let (told, _log) = Logs::capture_spans();
+    let counters = Counters::default();
+    let _metrics = counters.listen();
     let shown = told.clone();
     let users = told.clone();
     let app = eager()
@@ -360,10 +276,9 @@ fn values_that_hold_secrets_print_without_them() {
 /// M03, M04: one reason, of a closed set, and one reference, in answer, log and metric alike.
 #[tokio::test]
 async fn a_refusal_has_one_reason_and_one_reference_for_answer_log_and_metric() {
-    let told = Told::default();
-    let _log = told.listen();
-    let (mut counters, recorder) = Counters::listen();
-    let _metrics = metrics::set_default_local_recorder(recorder);
+    let (told, _log) = Logs::capture_spans();
+    let counters = Counters::default();
+    let _metrics = counters.listen();
     let app = App::start().await;
     let mut browser = Browser::new(&app);
     let api = [FETCH[0], FETCH[1], FETCH[2]];
@@ -408,8 +323,8 @@ async fn a_refusal_has_one_reason_and_one_reference_for_answer_log_and_metric() 
 /// M05: no path, user, issuer or reason of a stranger becomes a label.
 #[tokio::test]
 async fn no_request_adds_a_series() {
-    let (mut counters, recorder) = Counters::listen();
-    let _metrics = metrics::set_default_local_recorder(recorder);
+    let counters = Counters::default();
+    let _metrics = counters.listen();
     let app = App::start().await;
     let before: Vec<String> = counters.read().into_keys().collect();
     assert!(before.len() > 20, "{before:?}");
@@ -439,8 +354,7 @@ async fn no_request_adds_a_series() {
 /// M06: no line of the log is written by a stranger.
 #[tokio::test]
 async fn what_a_stranger_sends_forges_no_line_of_the_log() {
-    let told = Told::default();
-    let _log = told.listen();
+    let (told, _log) = Logs::capture_spans();
     let app = App::start().await;
     app.sentinel.auto_login(Some(AGENT));
     let forged = "%0d%0aFORGED%20%1b[31m";
@@ -484,18 +398,18 @@ async fn what_a_stranger_sends_forges_no_line_of_the_log() {
 /// M04: each documented counter is counted by the flow that it names.
 #[tokio::test]
 async fn every_documented_counter_counts() {
-    let (mut counters, recorder) = Counters::listen();
-    let _metrics = metrics::set_default_local_recorder(recorder);
+    let counters = Counters::default();
+    let _metrics = counters.listen();
     let app = App::builder()
         .layer(|builder| builder.revoke_on_logout(true).request_timeout(Duration::from_millis(400)))
         .start()
         .await;
-    counters.expect("the start", &[]);
+    let mut growth = Growth { counters: &counters, seen: counters.read() };
 
     let mut browser = Browser::signed_in(&app).await;
-    counters.expect("a login", &["lp_auth_logins_total{outcome=success}"]);
+    growth.expect("a login", &["lp_auth_logins_total{outcome=success}"]);
     Browser::new(&app).navigate("/callback").await;
-    counters.expect(
+    growth.expect(
         "a bad callback",
         &[
             "lp_auth_logins_total{outcome=invalid_callback}",
@@ -504,7 +418,7 @@ async fn every_documented_counter_counts() {
     );
     app.advance(2000);
     browser.fetch("/me").await;
-    counters.expect("a refresh", &["lp_auth_refreshes_total{outcome=success}"]);
+    growth.expect("a refresh", &["lp_auth_refreshes_total{outcome=success}"]);
     for (fault, outcome) in [
         (Fault::status(500), "failed"),
         (Fault::Reset, "unknown"),
@@ -513,7 +427,7 @@ async fn every_documented_counter_counts() {
         app.sentinel.inject(Endpoint::Refresh, fault);
         app.advance(2100);
         browser.fetch("/me").await;
-        counters.expect(outcome, &[&format!("lp_auth_refreshes_total{{outcome={outcome}}}")]);
+        growth.expect(outcome, &[&format!("lp_auth_refreshes_total{{outcome={outcome}}}")]);
     }
 
     // A session that ends while its refresh is under way.
@@ -529,7 +443,7 @@ async fn every_documented_counter_counts() {
     assert_eq!(browser.post("/logout").await.status, 303);
     assert_eq!(due.await.unwrap().unwrap().status(), 200);
     assert!(app.auth.clone().shutdown(Duration::from_secs(5)).await, "the refresh has landed");
-    counters.expect(
+    growth.expect(
         "a logout during a refresh",
         &[
             "lp_auth_sessions_ended_total{reason=logout}",
@@ -544,13 +458,13 @@ async fn every_documented_counter_counts() {
     app.sentinel.inject(Endpoint::Revoke, Fault::status(500));
     let mut browser = Browser::signed_in(&app).await;
     browser.post("/logout").await;
-    counters.expect("a revocation that fails", &["lp_auth_revocations_total{outcome=failed}"]);
+    growth.expect("a revocation that fails", &["lp_auth_revocations_total{outcome=failed}"]);
 
     let mut browser = Browser::signed_in(&app).await;
     app.sentinel.inject(Endpoint::Refresh, Fault::oauth_error("invalid_grant"));
     app.advance(2100);
     browser.fetch("/me").await;
-    counters.expect("invalid_grant", &["lp_auth_sessions_ended_total{reason=refresh_refused}"]);
+    growth.expect("invalid_grant", &["lp_auth_sessions_ended_total{reason=refresh_refused}"]);
 
     let mut browser = Browser::signed_in(&app).await;
     for fault in [Fault::Reset, Fault::oauth_error("invalid_grant")] {
@@ -558,7 +472,7 @@ async fn every_documented_counter_counts() {
         app.advance(2100);
         browser.fetch("/me").await;
     }
-    counters.expect("a lost rotation", &["lp_auth_sessions_ended_total{reason=rotation_lost}"]);
+    growth.expect("a lost rotation", &["lp_auth_sessions_ended_total{reason=rotation_lost}"]);
 
     let mut browser = Browser::signed_in(&app).await;
     app.sentinel.set_refresh_id_token(true);
@@ -567,11 +481,11 @@ async fn every_documented_counter_counts() {
     browser.fetch("/me").await;
     app.sentinel.set_refresh_id_token(false);
     app.sentinel.reset_id_claims();
-    counters.expect("another user", &["lp_auth_sessions_ended_total{reason=identity_changed}"]);
+    growth.expect("another user", &["lp_auth_sessions_ended_total{reason=identity_changed}"]);
 
     let mut browser = Browser::signed_in(&app).await;
     browser.open("/login?return_to=/me").await;
-    counters.expect("a login over a session", &["lp_auth_sessions_ended_total{reason=replaced}"]);
+    growth.expect("a login over a session", &["lp_auth_sessions_ended_total{reason=replaced}"]);
 
     let (name, value) = browser.jar.session().map(|(n, v)| (n.to_owned(), v.to_owned())).unwrap();
     for (kind, cookie) in [("broken", "AAAA".to_owned()), ("foreign", format!("Ag{}", &value[2..]))]
@@ -580,22 +494,22 @@ async fn every_documented_counter_counts() {
         thief.jar.insert(&name, &cookie);
         thief.fetch("/me").await.assert_unauthorized();
         let series = format!("lp_auth_unopenable_cookies_total{{kind={kind}}}");
-        counters.expect(kind, &[&series, "lp_auth_rejections_total{reason=not_signed_in}"]);
+        growth.expect(kind, &[&series, "lp_auth_rejections_total{reason=not_signed_in}"]);
     }
 
     // Keys once seen are kept: an instance that has seen none finds none.
     let app = App::builder().beside(&app).start().await;
     app.sentinel.set_publish_keys(false);
     Browser::signed_in(&app).await;
-    counters.expect("an unpublished key", &["lp_auth_unsigned_id_tokens_total"]);
+    growth.expect("an unpublished key", &["lp_auth_unsigned_id_tokens_total"]);
 }
 
 /// M04: the counter of logins knows those that the application denies with a page of its own.
 #[tokio::test]
 async fn a_login_that_the_application_denies_counts_whatever_its_page() {
     for with_page in [false, true] {
-        let (mut counters, recorder) = Counters::listen();
-        let _metrics = metrics::set_default_local_recorder(recorder);
+        let counters = Counters::default();
+        let _metrics = counters.listen();
         let app = App::builder()
             .layer(move |builder| {
                 builder.on_login(move |_| {

@@ -9,10 +9,10 @@ use std::{
 };
 
 use http::{Response, StatusCode};
-use support::{AGENT, App, AppBuilder, Browser, Logs, Page, eventually};
+use support::{AGENT, App, AppBuilder, Browser, Ends, Logs, Page};
 use tokio::time::Instant;
 use tower_lp_auth::{
-    EndReason, LoginDecision, LoginHookError, LpUser, SessionEnd,
+    EndReason, LoginDecision, LoginHookError, LpUser,
     test_kit::{Endpoint, Fault},
 };
 
@@ -156,17 +156,12 @@ async fn a_hook_that_takes_longer_than_two_seconds_is_a_503() {
 /// had.
 #[tokio::test]
 async fn a_denied_login_leaves_the_session_before_and_announces_nothing() {
-    let ends: Told<SessionEnd> = Told::default();
-    let told = Arc::clone(&ends);
+    let (ends, tell) = Ends::new();
     let denying = Arc::new(Mutex::new(false));
     let deny = Arc::clone(&denying);
     let app = App::builder()
-        .layer(|layer| {
-            let layer = layer.on_session_end(move |end| {
-                told.lock().unwrap().push(end);
-                std::future::ready(())
-            });
-            layer.on_login(move |_| {
+        .layer(move |layer| {
+            tell(layer).on_login(move |_| {
                 let deny = *deny.lock().unwrap();
                 let decision = if deny { LoginDecision::deny() } else { LoginDecision::Allow };
                 std::future::ready(Ok(decision))
@@ -180,27 +175,14 @@ async fn a_denied_login_leaves_the_session_before_and_announces_nothing() {
     browser.navigate(&callback).await.assert_closed_page(403);
     assert_eq!(browser.fetch("/me").await.status, 200);
     assert!(app.auth.shutdown(Duration::from_secs(1)).await);
-    assert!(ends.lock().unwrap().is_empty(), "{ends:?}");
+    assert!(ends.is_quiet());
 }
 
 /// What ends a session, and what the hook is told.
 #[tokio::test]
 async fn the_application_is_told_why_each_session_ends_once() {
-    let ends: Told<SessionEnd> = Told::default();
-    let told = Arc::clone(&ends);
-    let app = App::builder()
-        .layer(|layer| {
-            layer.on_session_end(move |end| {
-                let told = Arc::clone(&told);
-                async move {
-                    tokio::task::yield_now().await;
-                    told.lock().unwrap().push(end);
-                }
-            })
-        })
-        .start()
-        .await;
-    let mut expected = 0;
+    let (mut ends, tell) = Ends::new();
+    let app = App::builder().layer(tell).start().await;
     for (case, reason) in [
         ("logout", EndReason::Logout),
         ("end_session", EndReason::Logout),
@@ -246,12 +228,9 @@ async fn the_application_is_told_why_each_session_ends_once() {
                 assert_eq!(browser.fetch("/me").await.status, 200);
             }
         }
-        expected += 1;
-        eventually("the hook is told", || ends.lock().unwrap().len() >= expected).await;
+        let end = ends.next_end().await;
         copy.clone().fetch("/me").await.assert_unauthorized();
-        let ends = ends.lock().unwrap();
-        assert_eq!(ends.len(), expected, "{case}: {ends:?}");
-        let end = &ends[expected - 1];
+        assert!(ends.is_quiet(), "{case} was told twice");
         assert_eq!((end.reason(), end.user_id()), (reason, AGENT), "{case}");
         assert_eq!(end.account_id().as_str(), app.sentinel.account_id(), "{case}");
     }

@@ -3,19 +3,13 @@
 mod support;
 
 use std::{
-    collections::HashMap,
     net::TcpListener,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
     time::{Duration, UNIX_EPOCH},
 };
 
 use axum::routing::get;
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use serde_json::{Value, json};
-use support::{AGENT, App, AppBuilder, Browser, Ends, Page, until};
+use support::{AGENT, App, AppBuilder, Browser, Counters, Ends, Page, until};
 use tower_lp_auth::{
     Clock, EndReason, LpUser,
     test_kit::{Endpoint, ExpiresIn, Fault, MockSentinel},
@@ -147,7 +141,7 @@ async fn a_setback_is_no_end() {
     let mut rows = Vec::new();
     for row in setbacks() {
         let (mut ends, hook) = Ends::new();
-        let (app, counted) = counted(hourly().layer(hook)).await;
+        let (app, counted) = Counters::of(hourly().layer(hook)).await;
         // Sentinel takes the same token again, so that a lost answer is a setback too.
         app.sentinel.set_rotation(false);
         let browser = Browser::signed_in(&app).await;
@@ -159,10 +153,10 @@ async fn a_setback_is_no_end() {
     futures_util::future::join_all(rows).await;
 }
 
-async fn survive(app: &App, mut browser: Browser, counted: &Counted, row: &Setback) {
+async fn survive(app: &App, mut browser: Browser, counted: &Counters, row: &Setback) {
     let Setback { name, fault, pause, doubles } = row;
     let attempts = || app.sentinel.counts().refreshes;
-    let landed = || until(|| counted.all_refreshes() == attempts());
+    let landed = || until(|| counted.sum_of("lp_auth_refreshes_total") == attempts());
     let token = browser.fetch("/token").await.body;
     app.sentinel.inject_always(Endpoint::Refresh, fault.clone());
 
@@ -317,7 +311,7 @@ async fn invalid_grant_ends_this_session_alone() {
 async fn a_refusal_after_a_lost_answer_is_a_lost_rotation() {
     for fault in [Fault::LostResponse, Fault::HalfBody, Fault::Late(Duration::from_secs(2))] {
         let (mut ends, hook) = Ends::new();
-        let (app, counted) = counted(hourly().layer(hook)).await;
+        let (app, counted) = Counters::of(hourly().layer(hook)).await;
         let mut browser = Browser::signed_in(&app).await;
         app.sentinel.inject(Endpoint::Refresh, fault.clone());
         app.advance(2000);
@@ -377,7 +371,7 @@ async fn a_429_stops_its_own_grant_type_and_no_other() {
 async fn a_refused_client_is_an_alarm_and_never_a_second_try() {
     for error in ["invalid_client", "unauthorized_client"] {
         let (ends, hook) = Ends::new();
-        let (app, counted) = counted(App::builder().layer(hook)).await;
+        let (app, counted) = Counters::of(App::builder().layer(hook)).await;
         let mut browser = Browser::signed_in(&app).await;
         app.sentinel.inject(Endpoint::Refresh, Fault::oauth_error(error));
         app.advance(2000);
@@ -399,7 +393,7 @@ async fn a_refused_client_is_an_alarm_and_never_a_second_try() {
 /// F10, F12: each outcome has its label in the metrics.
 #[tokio::test]
 async fn outcomes_are_counted_by_their_kind() {
-    let (app, counted) = counted(App::builder()).await;
+    let (app, counted) = Counters::of(App::builder()).await;
     let mut browser = Browser::signed_in(&app).await;
     app.advance(2000);
     for (fault, outcome) in [
@@ -417,7 +411,7 @@ async fn outcomes_are_counted_by_their_kind() {
     app.sentinel.inject(Endpoint::Refresh, Fault::oauth_error("invalid_grant"));
     browser.fetch("/token").await;
     // An attempt with an unknown outcome came before.
-    assert_eq!(counted.read("lp_auth_sessions_ended_total", "rotation_lost"), 1);
+    assert_eq!(counted.get("lp_auth_sessions_ended_total{reason=rotation_lost}"), 1);
 }
 
 /// C26: `expires_in` as a number, as a string, absent (eight hours), and absurd.
@@ -579,7 +573,7 @@ async fn a_refreshed_id_token_brings_the_roles_up_to_date() {
 #[tokio::test]
 async fn without_its_keys_a_refreshed_id_token_changes_nothing() {
     let (ends, hook) = Ends::new();
-    let (app, counted) = counted(App::builder().layer(hook)).await;
+    let (app, counted) = Counters::of(App::builder().layer(hook)).await;
     let mut browser = Browser::signed_in(&app).await;
     let before = browser.fetch("/me").await;
     app.sentinel.set_refresh_id_token(true);
@@ -665,7 +659,7 @@ async fn a_busy_session_is_refreshed_on_time_and_not_more_often() {
 /// F31: sessions of one second are not refreshed in one second.
 #[tokio::test]
 async fn sessions_of_one_second_are_due_at_different_times() {
-    let (app, counted) = counted(App::builder()).await;
+    let (app, counted) = Counters::of(App::builder()).await;
     let mut browsers = Vec::new();
     for _ in 0..24 {
         browsers.push(Browser::signed_in(&app).await);
@@ -677,7 +671,8 @@ async fn sessions_of_one_second_are_due_at_different_times() {
         for browser in &mut browsers {
             browser.fetch("/token").await;
         }
-        until(|| counted.all_refreshes() == app.sentinel.counts().refreshes).await;
+        until(|| counted.sum_of("lp_auth_refreshes_total") == app.sentinel.counts().refreshes)
+            .await;
         let refreshes = app.sentinel.counts().refreshes;
         per_step.push(refreshes - before);
         before = refreshes;
@@ -738,56 +733,4 @@ async fn an_optional_route_passes_without_the_user_while_sentinel_fails() {
     app.sentinel.clear_faults();
     app.advance(12);
     assert_eq!(browser.fetch("/").await.body, format!("hello {AGENT}"));
-}
-
-/// An application, and its counters.
-async fn counted(builder: AppBuilder) -> (App, Counted) {
-    let counted = Counted::default();
-    let recorder = counted.clone();
-    let _installed = metrics::set_default_local_recorder(&recorder);
-    (builder.start().await, counted)
-}
-
-/// Counters by name and label.
-#[derive(Clone, Default)]
-struct Counted(Arc<Mutex<HashMap<String, Arc<AtomicU64>>>>);
-
-impl Counted {
-    fn refreshes(&self, outcome: &str) -> u64 {
-        self.read("lp_auth_refreshes_total", outcome)
-    }
-
-    /// How many attempts have come to something.
-    fn all_refreshes(&self) -> u64 {
-        let outcomes = ["success", "discarded", "failed", "unknown", "misconfigured"];
-        outcomes.map(|outcome| self.refreshes(outcome)).iter().sum()
-    }
-
-    fn read(&self, name: &str, label: &str) -> u64 {
-        self.cell(&format!("{name} {label}")).load(Ordering::Relaxed)
-    }
-
-    fn cell(&self, key: &str) -> Arc<AtomicU64> {
-        let mut cells = self.0.lock().expect("no panic elsewhere");
-        Arc::clone(cells.entry(key.to_owned()).or_default())
-    }
-}
-
-impl metrics::Recorder for Counted {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        let label = key.labels().next().map_or("", |label| label.value());
-        Counter::from_arc(self.cell(&format!("{} {label}", key.name())))
-    }
-
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
-    }
-
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::noop()
-    }
 }

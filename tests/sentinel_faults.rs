@@ -4,14 +4,11 @@
 
 mod support;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::routing::get;
 use serde_json::json;
-use support::{AGENT, App, AppBuilder, Browser, NAVIGATE, Page, read};
+use support::{AGENT, App, AppBuilder, Browser, Logs, NAVIGATE, Page, read};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -29,7 +26,6 @@ use tower_lp_auth::{
     IdTokenSignature, LpUser, RejectionReason, TokenApiVersion,
     test_kit::{Endpoint, ExpiresIn, Fault},
 };
-use tracing_subscriber::fmt::MakeWriter;
 use url::Url;
 
 /// Calls that hang are given up soon.
@@ -511,41 +507,10 @@ async fn the_configured_version_is_the_token_endpoints() {
     }
 }
 
-/// Collects what is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 /// B24: an answer without an id_token is refused, and the log names `LP_TOKEN_API_VERSION`.
 #[tokio::test]
 async fn a_login_without_an_id_token_names_the_setting_that_may_help() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Logs::capture();
     let app = App::start().await;
     app.sentinel.set_id_token(false);
     let (_, page) = attempt(&app).await;

@@ -27,8 +27,10 @@ pub use webdriver::Chromium;
 /// The user that `Browser::sign_in` signs in as, unless told otherwise: MockSentinel's agent.
 pub const AGENT: &str = "3552833710";
 
+mod counters;
 mod in_process;
 mod watch;
 
+pub use counters::Counters;
 pub use in_process::{fetch_token, fetch_with, page_of, token_service};
 pub use watch::{Ends, until};

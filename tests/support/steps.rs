@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
 
 use super::{AGENT, App, Browser, Page};
 
@@ -137,13 +137,30 @@ pub struct Logs(Arc<Mutex<Vec<u8>>>);
 
 impl Logs {
     pub fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
+        Self::capture_with(FmtSpan::NONE)
+    }
+
+    /// The same, and when each span begins, goes on and ends.
+    pub fn capture_spans() -> (Self, tracing::subscriber::DefaultGuard) {
+        Self::capture_with(FmtSpan::FULL)
+    }
+
+    fn capture_with(spans: FmtSpan) -> (Self, tracing::subscriber::DefaultGuard) {
         let logs = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
             .with_ansi(false)
+            .with_span_events(spans)
             .with_writer(logs.clone())
             .finish();
         (logs, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// Adds a line of the test's own.
+    pub fn add(&self, text: &str) {
+        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.push(b'\n');
     }
 
     pub fn text(&self) -> String {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::{sync::mpsc, time::timeout};
-use tower_lp_auth::{Builder, EndReason};
+use tower_lp_auth::{Builder, EndReason, SessionEnd};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,7 +23,7 @@ pub fn until(mut holds: impl FnMut() -> bool) -> impl Future<Output = ()> {
 }
 
 /// The ends of sessions that a layer tells of.
-pub struct Ends(mpsc::UnboundedReceiver<EndReason>);
+pub struct Ends(mpsc::UnboundedReceiver<SessionEnd>);
 
 impl Ends {
     /// The receiver, and the setting that feeds it.
@@ -32,7 +32,7 @@ impl Ends {
         let hook = move |builder: Builder| {
             builder.on_session_end(move |end| {
                 // A test that has seen enough listens no more.
-                let _ = sender.send(end.reason());
+                let _ = sender.send(end);
                 std::future::ready(())
             })
         };
@@ -41,6 +41,11 @@ impl Ends {
 
     /// The reason of the next end.
     pub async fn next(&mut self) -> EndReason {
+        self.next_end().await.reason()
+    }
+
+    /// The next end.
+    pub async fn next_end(&mut self) -> SessionEnd {
         let end = timeout(PATIENCE, self.0.recv()).await.expect("a session that ends");
         end.expect("a layer that lives")
     }
