@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use support::{AGENT, App, Browser, FETCH, FORM, NAVIGATE};
+use support::{AGENT, App, Browser, Counters, FETCH, FORM, Logs, NAVIGATE};
 use tokio::time::Instant;
 use tower_lp_auth::test_kit::{Endpoint, Fault};
 
@@ -125,32 +125,59 @@ async fn a_chosen_revocation_presents_the_newest_refresh_token_once() {
     assert!(!app.sentinel.is_live_access_token(&access), "Sentinel has taken it");
 }
 
-/// G06, G07, G08, G09, G10: local first and fast, whatever Sentinel says.
+/// G06, G07, G08, G09, G10: local first and fast, whatever Sentinel says; what it says is recorded.
 #[tokio::test]
 async fn a_logout_waits_at_most_two_seconds_for_sentinel() {
-    let logouts = [
-        ("down", Fault::status(503)),
-        ("reset", Fault::Reset),
-        ("unknown token", Fault::status(200)),
-        ("unsupported", Fault::oauth_error("unsupported_token_type")),
-        ("our own mistake", Fault::status(401)),
-        ("hanging", Fault::Hang),
-        ("slow", Fault::Delay(Duration::from_secs(4))),
-    ]
-    .map(|(what, fault)| async move {
-        let app = App::builder().layer(|it| it.revoke_on_logout(true)).start().await;
-        let mut browser = Browser::signed_in(&app).await;
-        let old = browser.clone();
-        app.sentinel.inject_always(Endpoint::Revoke, fault);
-        let started = Instant::now();
-        let page = browser.post("/logout").await;
-        let took = started.elapsed();
-        assert!(took < Duration::from_millis(2800), "{what}: {took:?}");
-        assert_eq!(page.status, StatusCode::SEE_OTHER, "{what}: {page:?}");
-        assert_eq!(browser.jar.session(), None, "{what}");
-        old.clone().fetch("/me").await.assert_unauthorized();
-    });
+    let (logs, _guard) = Logs::capture();
+    let invalid_client = Fault::Status {
+        status: 401,
+        headers: Vec::new(),
+        body: br#"{"error":"invalid_client"}"#.to_vec(),
+    };
+    let table = [
+        ("down", Fault::status(503), "failed"),
+        ("reset", Fault::Reset, "failed"),
+        ("unknown token", Fault::status(200), "success"),
+        ("unsupported", Fault::oauth_error("unsupported_token_type"), "failed"),
+        ("our own mistake", invalid_client, "misconfigured"),
+        ("hanging", Fault::Hang, "failed"),
+        ("slow", Fault::Delay(Duration::from_secs(3)), "success"),
+    ];
+    let mut apps = Vec::new();
+    for _ in &table {
+        let timeout = Duration::from_secs(4);
+        let builder =
+            App::builder().layer(move |it| it.revoke_on_logout(true).request_timeout(timeout));
+        apps.push(Counters::of(builder).await);
+    }
+    let logouts =
+        table.iter().zip(apps).map(|((what, fault, outcome), (app, counted))| async move {
+            let mut browser = Browser::signed_in(&app).await;
+            let old = browser.clone();
+            app.sentinel.inject_always(Endpoint::Revoke, fault.clone());
+            let started = Instant::now();
+            let page = browser.post("/logout").await;
+            let took = started.elapsed();
+            assert!(took < Duration::from_millis(2800), "{what}: {took:?}");
+            assert_eq!(page.status, StatusCode::SEE_OTHER, "{what}: {page:?}");
+            assert_eq!(browser.jar.session(), None, "{what}");
+            old.clone().fetch("/me").await.assert_unauthorized();
+            assert!(app.auth.shutdown(Duration::from_secs(10)).await, "{what}: no outcome");
+            let series = format!("lp_auth_revocations_total{{outcome={outcome}}}");
+            assert_eq!(counted.get(&series), 1, "{what}");
+            assert_eq!(counted.sum_of("lp_auth_revocations_total"), 1, "{what}");
+            assert_eq!(app.sentinel.counts().revocations, 1, "{what}");
+        });
     futures_util::future::join_all(logouts).await;
+    let logged = logs.text();
+    for (outcome, level) in [("success", "INFO"), ("failed", "WARN"), ("misconfigured", "ERROR")] {
+        let told = logged.lines().filter(|line| {
+            line.contains("refresh token ") && line.contains(&format!("outcome=\"{outcome}\""))
+        });
+        let levels: Vec<_> = told.map(|line| line.split_whitespace().nth(1)).collect();
+        let rows = table.iter().filter(|(_, _, expected)| *expected == outcome).count();
+        assert_eq!(levels, vec![Some(level); rows], "{outcome}: {logged}");
+    }
 }
 
 /// G10: the session is over before Sentinel is asked.
