@@ -164,6 +164,23 @@ async fn a_delivered_result_gives_way_first() {
     assert_eq!(app.sentinel.counts().refreshes, 3);
 }
 
+/// The ledger's limits: what gives way beyond `ledger_entries` is counted, and is not the newest.
+#[tokio::test]
+async fn beyond_its_limit_a_logout_gives_way_to_newer_ones() {
+    let app = App::builder().layer(|layer| layer.ledger_entries(2)).start().await;
+    let mut copies = Vec::new();
+    for evicted in [0, 0, 1] {
+        let mut browser = Browser::signed_in(&app).await;
+        copies.push(browser.clone());
+        browser.post("/logout").await;
+        assert_eq!(app.auth.health().evicted_entries, evicted, "logout {}", copies.len());
+        app.advance(1); // so that it is clear which one is the oldest
+    }
+    for copy in &mut copies[1..] {
+        copy.fetch("/me").await.assert_unauthorized();
+    }
+}
+
 /// Sealed rule 1: the same where a re-seal has overtaken it.
 #[tokio::test]
 async fn a_cookie_overtaken_by_a_reseal_is_never_refreshed() {

@@ -13,6 +13,7 @@ use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     task::AbortHandle,
+    time::Instant,
 };
 use tokio_rustls::{
     TlsAcceptor,
@@ -678,4 +679,31 @@ async fn a_slow_exchange_leaves_other_sessions_alone() {
     assert_eq!(other.fetch("/me").await.status, 200);
     assert!(!slow.is_finished(), "the exchange was over before the other request");
     assert_refused(&slow.await.unwrap(), RejectionReason::SentinelUnavailable, "slow");
+}
+
+/// X03, Y18: a connection that is not made in `connect_timeout` carries no code.
+#[tokio::test]
+async fn a_connection_has_a_deadline_of_its_own() {
+    let first = App::start().await;
+    let front = TlsFront::before(&first.sentinel.url()).await;
+    // It takes connections and never speaks TLS.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", silent.local_addr().unwrap().port());
+    let (sentinel_url, ca) = (url.clone(), front.ca.clone());
+    let app = App::builder()
+        .beside(&first)
+        .layer(move |builder| {
+            builder.sentinel_url(sentinel_url).ca_certificate(ca).connect_timeout(SHORT)
+        })
+        .start()
+        .await;
+    let started = Instant::now();
+    let (browser, page) = attempt_at(&app, &url).await;
+    let took = started.elapsed();
+    assert_refused(&page, RejectionReason::SentinelUnavailable, "no handshake");
+    assert!(
+        (SHORT..Duration::from_millis(1800)).contains(&took),
+        "not in 2 s, its default: {took:?}"
+    );
+    assert_eq!(browser.jar.logins().len(), 1, "the login waits");
 }

@@ -17,8 +17,8 @@ use axum::{
     response::AppendHeaders,
     routing::get,
 };
-use support::{App, Browser, Direct, FETCH, NAVIGATE, Page};
-use tower_lp_auth::{LpAuthLayer, LpUser, SessionKey, test_kit::ManualClock};
+use support::{AGENT, App, Browser, Direct, FETCH, NAVIGATE, Page};
+use tower_lp_auth::{Clock, LpAuthLayer, LpUser, SessionKey, test_kit::ManualClock};
 
 const HOUR: u64 = 3600;
 
@@ -496,6 +496,61 @@ async fn parallel_requests_get_one_cookie_and_a_quiet_session_none() {
     assert_eq!(lines.len(), 1, "{lines:?}");
 }
 
+/// The limit of opened sessions decides what a request costs, never whose it is.
+#[tokio::test]
+async fn two_sessions_take_turns_in_a_cache_of_one() {
+    let app = App::builder().layer(|layer| layer.opened_sessions(1)).start().await;
+    let mut agent = Browser::signed_in(&app).await;
+    let mut other = Browser::new(&app);
+    other.sign_in(&app, "4711").await;
+    for turn in 0..10 {
+        assert_eq!(agent.fetch("/me").await.json()["user_id"], AGENT, "turn {turn}");
+        assert_eq!(other.fetch("/me").await.json()["user_id"], "4711", "turn {turn}");
+    }
+    let copy = agent.clone();
+    agent.post("/logout").await;
+    assert_eq!(other.fetch("/me").await.json()["user_id"], "4711");
+    copy.clone().fetch("/me").await.assert_unauthorized();
+    assert_eq!(other.fetch("/me").await.json()["user_id"], "4711");
+}
+
+/// C02, C30, F33: whichever end comes first is the one that a user is told of.
+#[tokio::test]
+async fn the_end_that_is_told_is_the_earliest() {
+    async fn ends(app: &App, browser: &mut Browser) -> u64 {
+        let now = app.clock.now();
+        let end: u64 = browser.fetch("/ends").await.body.parse().expect("seconds");
+        end - now.duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
+    }
+    for (refresh_token, access_token, expected) in [
+        // Signed in, after 15 and after 20 hours: idle twice, then absolute.
+        (true, HOUR, [8 * HOUR, 8 * HOUR, 4 * HOUR]),
+        // The access token's end comes before them, and later it does not.
+        (false, 23 * HOUR, [8 * HOUR, 8 * HOUR, 3 * HOUR]),
+    ] {
+        let app = App::builder()
+            .sentinel(move |it| it.access_token_lifetime(Duration::from_secs(access_token)))
+            .routes(|router, _| {
+                let end = |user: LpUser| async move {
+                    let end = user.session_expires_at().duration_since(UNIX_EPOCH);
+                    end.expect("after 1970").as_secs().to_string()
+                };
+                router.route("/ends", get(end))
+            })
+            .start()
+            .await;
+        app.sentinel.set_login_refresh_token(refresh_token);
+        let mut browser = Browser::signed_in(&app).await;
+        let mut seen = vec![ends(&app, &mut browser).await];
+        for hours in [5, 5, 5, 5] {
+            app.advance(hours * HOUR);
+            browser.fetch("/me").await; // activity, sealed anew
+            seen.push(ends(&app, &mut browser).await);
+        }
+        assert_eq!([seen[0], seen[3], seen[4]], expected, "{refresh_token}: {seen:?}");
+    }
+}
+
 /// K01, K06: identity travels in extensions alone.
 #[tokio::test]
 async fn the_layer_adds_no_header_to_a_request_and_removes_only_its_cookies() {
@@ -517,5 +572,5 @@ async fn the_layer_adds_no_header_to_a_request_and_removes_only_its_cookies() {
         assert_eq!(seen[name], serde_json::json!([value]));
     }
     let me = app.send(Method::GET, "/me", &claims).await.json();
-    assert_eq!(me["user_id"], support::AGENT, "headers of a client are no identity");
+    assert_eq!(me["user_id"], AGENT, "headers of a client are no identity");
 }
