@@ -9,6 +9,7 @@ use std::{
     fs,
     net::TcpListener,
     path::PathBuf,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -17,10 +18,12 @@ use support::{AGENT, Browser, FORM, Page, Quickstart, free_port};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::AbortHandle,
 };
 use tower_lp_auth::test_kit::{Endpoint, Fault, MockSentinel};
 
 const ADMIN: &str = "3552833711";
+const STAFF: &str = "3552833712";
 
 /// Two keys drawn for these tests.
 const KEY: &str = "Vvo3gM1zqm1dIXoZgYzNNQf1sUcYS3xkU0GBVkGyJp8";
@@ -61,6 +64,67 @@ async fn without_any_environment_everything_can_be_tried() {
     let page = sign_in(&mut admin, "/admin", ADMIN).await;
     assert_eq!(page.status, 200, "{page:?}");
     assert!(page.url.ends_with("/admin") && page.body.contains(ADMIN), "{page:?}");
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+}
+
+/// What a user is, is what Sentinel's id_token says.
+#[tokio::test]
+async fn each_kind_of_user_is_told_who_they_are() {
+    let quickstart = Quickstart::start(&ALONE).await;
+    for (user, is_admin, is_lpa) in
+        [(AGENT, false, false), (ADMIN, true, false), (STAFF, true, true)]
+    {
+        let mut browser = Browser::at(&quickstart.url);
+        let me = sign_in(&mut browser, "/me", user).await.json();
+        assert_eq!(me["user_id"], user);
+        assert_eq!((&me["is_admin"], &me["is_lpa"]), (&is_admin.into(), &is_lpa.into()), "{user}");
+        let admin = browser.navigate("/admin").await;
+        assert_eq!(admin.status, if is_admin { 200 } else { 403 }, "{user}: {admin:?}");
+        assert_eq!(admin.header("cache-control"), Some("no-store"), "{user}");
+    }
+}
+
+/// The fingerprint is the beginning of the SHA-256 of the very token that Sentinel has issued.
+#[tokio::test]
+async fn the_fingerprint_is_the_access_tokens() {
+    let sentinel = MockSentinel::start().await.unwrap();
+    let wire = Wire::to(&sentinel).await;
+    let mut variables = Variables::for_mock(&sentinel);
+    variables.set("LP_SENTINEL_URL", &wire.url);
+    let quickstart = Quickstart::start(&variables.0).await;
+    let mut browser = Browser::at(&quickstart.url);
+    let me = sign_in(&mut browser, "/me", AGENT).await.json();
+    let token = wire.access_token();
+    assert!(sentinel.is_live_access_token(&token), "{token}");
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
+    let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(me["token_fingerprint"], hex[..16], "of {token}");
+}
+
+/// F33: the session's end is its idle end, or without a refresh token the access token's.
+#[tokio::test]
+async fn the_end_that_is_shown_is_the_one_that_comes() {
+    for (refresh_token, access_hours, session_hours) in
+        [(true, 1, 8), (true, 12, 8), (false, 1, 1), (false, 12, 8)]
+    {
+        let sentinel = MockSentinel::builder()
+            .access_token_lifetime(Duration::from_secs(access_hours * 3600))
+            .start()
+            .await
+            .unwrap();
+        sentinel.set_login_refresh_token(refresh_token);
+        let quickstart = Quickstart::start(&Variables::for_mock(&sentinel).0).await;
+        let me = sign_in(&mut Browser::at(&quickstart.url), "/me", AGENT).await.json();
+        let now = jiff::Timestamp::now().as_second();
+        let expected = [access_hours, session_hours].map(|hours| (hours * 3600).cast_signed());
+        for (member, expected) in
+            ["access_token_expires_at", "session_expires_at"].iter().zip(expected)
+        {
+            let end: jiff::Timestamp = me[*member].as_str().unwrap().parse().unwrap();
+            let left = end.as_second() - now;
+            assert!((expected - 60..=expected).contains(&left), "{member}: {left} s, {me}");
+        }
+    }
 }
 
 /// N05: every variable does what it says.
@@ -257,6 +321,43 @@ async fn an_address_that_cannot_be_had_is_named() {
         assert!(stderr.contains("LISTEN_ADDR") && stderr.contains(&address), "{stderr}");
         assert!(!stderr.contains("panicked"), "{stderr}");
     }
+}
+
+/// N05: without `LISTEN_ADDR` the address is the documented one.
+#[tokio::test]
+async fn its_own_address_is_the_documented_one() {
+    // Whoever holds the port, this test or another program: it is taken.
+    let _taken = TcpListener::bind("127.0.0.1:3000");
+    let (status, stderr) = Quickstart::fail_at_its_own_address().await;
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("LISTEN_ADDR") && stderr.contains("\"127.0.0.1:3000\""), "{stderr}");
+}
+
+/// O12: a revocation that nobody waits for any more is finished before the process ends.
+#[tokio::test]
+async fn a_signal_lets_a_revocation_under_way_finish() {
+    let sentinel = MockSentinel::start().await.unwrap();
+    let wire = Wire::to(&sentinel).await;
+    let mut variables = Variables::for_mock(&sentinel);
+    variables.set("LP_SENTINEL_URL", &wire.url);
+    variables.set("LP_REVOKE_ON_LOGOUT", "true");
+    let quickstart = Quickstart::start(&variables.0).await;
+    let mut browser = Browser::at(&quickstart.url);
+    sign_in(&mut browser, "/me", AGENT).await;
+    let token = wire.access_token();
+    sentinel.inject(Endpoint::Revoke, Fault::Delay(Duration::from_millis(1500)));
+    let logout = tokio::spawn(browser.request(Method::POST, "/logout", &FORM, None).send());
+    until("a revocation under way", async || sentinel.counts().revocations == 1).await;
+    logout.abort();
+    assert!(sentinel.is_live_access_token(&token), "it was over before the signal");
+
+    quickstart.signal("TERM");
+    let at = now();
+    let (status, stderr) = quickstart.ended().await;
+    assert!(status.success() && at.elapsed() < Duration::from_secs(5), "{stderr}");
+    assert!(!sentinel.is_live_access_token(&token), "cut off: {stderr}");
+    assert!(stderr.contains("refresh token revoked"), "{stderr}");
+    assert!(!stderr.contains("not finished in time"), "{stderr}");
 }
 
 /// Sealed rule 8: what is under way is finished, and the process is gone within 5 s.
@@ -471,6 +572,56 @@ impl Upload {
         let mut rest = String::new();
         self.0.read_to_string(&mut rest).await.unwrap();
         assert!(rest.contains("half") && rest.contains("done"), "{rest}");
+    }
+}
+
+/// A way to MockSentinel that hears what it answers.
+struct Wire {
+    url: String,
+    heard: Arc<Mutex<Vec<u8>>>,
+    accepting: AbortHandle,
+}
+
+impl Wire {
+    async fn to(sentinel: &MockSentinel) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let behind = sentinel.url().strip_prefix("http://").unwrap().to_owned();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let ears = Arc::clone(&heard);
+        let accepting = tokio::spawn(async move {
+            while let Ok((front, _)) = listener.accept().await {
+                let (mut answers, mut requests) =
+                    TcpStream::connect(&behind).await.unwrap().into_split();
+                let (mut asked, mut told) = front.into_split();
+                tokio::spawn(async move { tokio::io::copy(&mut asked, &mut requests).await });
+                let ears = Arc::clone(&ears);
+                tokio::spawn(async move {
+                    let mut chunk = vec![0; 8192];
+                    while let Ok(read @ 1..) = answers.read(&mut chunk).await {
+                        ears.lock().unwrap().extend_from_slice(&chunk[..read]);
+                        if told.write_all(&chunk[..read]).await.is_err() {
+                            break; // a client that has hung up
+                        }
+                    }
+                });
+            }
+        });
+        Self { url, heard, accepting: accepting.abort_handle() }
+    }
+
+    /// The access token that was last issued.
+    fn access_token(&self) -> String {
+        let heard = self.heard.lock().unwrap();
+        let text = String::from_utf8_lossy(&heard);
+        let (_, token) = text.rsplit_once("\"access_token\":\"").expect("an access token");
+        token.split('"').next().unwrap().to_owned()
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.accepting.abort();
     }
 }
 

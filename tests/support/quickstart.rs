@@ -47,11 +47,12 @@ impl Quickstart {
 
     /// Starts it where it cannot run; returns how it ended and what it said on stderr.
     pub async fn fail<V: AsRef<OsStr>>(variables: &[(&str, V)]) -> (ExitStatus, String) {
-        let mut quickstart = Self::spawn(variables);
-        let line = timeout(PATIENCE, quickstart.stdout.next_line()).await;
-        let line = line.expect("an end in time").expect("text on stdout");
-        assert_eq!(line, None, "it has started");
-        quickstart.ended().await
+        Self::spawn(variables).refused().await
+    }
+
+    /// The same without any environment at all, where its own address cannot be had.
+    pub async fn fail_at_its_own_address() -> (ExitStatus, String) {
+        Self::run(tokio::process::Command::new(&*BINARY).env_clear()).refused().await
     }
 
     /// What it has said on stderr so far.
@@ -73,12 +74,24 @@ impl Quickstart {
         (status.expect("an exit status"), self.stderr())
     }
 
+    async fn refused(mut self) -> (ExitStatus, String) {
+        let line = timeout(PATIENCE, self.stdout.next_line()).await;
+        let line = line.expect("an end in time").expect("text on stdout");
+        assert_eq!(line, None, "it has started");
+        self.ended().await
+    }
+
     fn spawn<V: AsRef<OsStr>>(variables: &[(&str, V)]) -> Self {
-        let mut command = tokio::process::Command::new(&*BINARY);
+        Self::run(
+            tokio::process::Command::new(&*BINARY)
+                .env_clear()
+                .env("LISTEN_ADDR", "127.0.0.1:0")
+                .envs(variables.iter().map(|(name, value)| (name, value))),
+        )
+    }
+
+    fn run(command: &mut tokio::process::Command) -> Self {
         command
-            .env_clear()
-            .env("LISTEN_ADDR", "127.0.0.1:0")
-            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
