@@ -11,14 +11,19 @@ use std::{
 
 use axum::{Router, response::Html, routing::get};
 use serde_json::{Value, json};
-use support::{AGENT, App, Chromium, Quickstart};
+use support::{AGENT, App, Chromium, Quickstart, free_port};
 use tokio::net::TcpListener;
 use tower_lp_auth::{
-    DefaultResponses, Rejection, RejectionReason, ResponseForRejection, test_kit::Endpoint,
+    DefaultResponses, Rejection, RejectionReason, ResponseForRejection,
+    test_kit::{Endpoint, MockSentinel},
 };
 
 /// The button of MockSentinel's agent.
 const AS_AGENT: &str = "#user-3552833710";
+
+/// The same of its administrator.
+const AS_ADMIN: &str = "#user-3552833711";
+const ADMIN: &str = "3552833711";
 
 /// C01, G16: by clicks alone, and nothing stays on the screen's other side.
 #[tokio::test]
@@ -48,6 +53,49 @@ async fn a_person_signs_in_and_out_and_goes_back_to_nothing() {
     for personal in ["Dana", AGENT] {
         assert!(!seen.contains(personal), "after back: {seen}");
     }
+}
+
+/// G16: nor do the pages that only a user sees come back, the admins' among them.
+#[tokio::test]
+async fn going_back_to_pages_of_a_user_shows_them_no_more() {
+    let sentinel = MockSentinel::start().await.unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let callback = format!("http://{address}/callback");
+    let quickstart = Quickstart::start(&[
+        ("LISTEN_ADDR", &*address),
+        ("LP_REDIRECT_URI", &*callback),
+        ("LP_ACCOUNT_ID", sentinel.account_id()),
+        ("LP_CLIENT_ID", sentinel.client_id()),
+        ("LP_CLIENT_SECRET", sentinel.client_secret()),
+        ("LP_SENTINEL_URL", &sentinel.url()),
+        ("LP_SESSION_KEY", "Vvo3gM1zqm1dIXoZgYzNNQf1sUcYS3xkU0GBVkGyJp8"),
+    ])
+    .await;
+    let browser = Chromium::start().await;
+    let url = |path: &str| format!("{}{path}", quickstart.url);
+    browser.open(&url("/me")).await;
+    browser.click(AS_ADMIN).await;
+    assert!(browser.text("body").await.contains("token_fingerprint"));
+    browser.open(&url("/admin")).await;
+    assert_eq!(browser.text("h1").await, "The engine room");
+    browser.open(&url("/")).await;
+    browser.click("#sign-out").await;
+    assert!(browser.text("#sign-in").await.contains("Sign in"));
+    assert_eq!(browser.cookies().await, Vec::<Value>::new());
+    // LivePerson's own session would sign the same person in again without a word.
+    sentinel.end_user_sessions(ADMIN);
+
+    let mut visited = Vec::new();
+    for _ in 0..4 {
+        browser.back().await;
+        visited.push(browser.url().await);
+        let seen = browser.text("body").await;
+        for personal in ["token_fingerprint", "session_expires_at", "engine room", "Hello"] {
+            assert!(!seen.contains(personal), "{visited:?}: {seen}");
+        }
+    }
+    let logins = visited.iter().filter(|url| url.starts_with(&sentinel.url())).count();
+    assert!(logins >= 2, "both pages ask for a login: {visited:?}");
 }
 
 /// A19: the way back is the page that was asked for; a second application needs no page.
