@@ -68,7 +68,7 @@ fn files_with_tests() -> Vec<PathBuf> {
 /// The tests of a file, by name, each with its doc comment.
 fn tests_in(file: &Path) -> Vec<(String, String)> {
     let (mut tests, mut doc, mut is_test) = (Vec::new(), String::new(), false);
-    for line in fs::read_to_string(file).unwrap().lines().map(str::trim_start) {
+    for line in fs::read_to_string(file).expect("text").lines().map(str::trim_start) {
         if let Some(text) = line.strip_prefix("///") {
             doc += text;
         } else if line.starts_with("#[") {
