@@ -57,14 +57,8 @@ impl Browser {
 
     /// A browser for an application that runs elsewhere; `origin` is `http://127.0.0.1:PORT`.
     pub fn at(origin: &str) -> Self {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .tls_certs_only([])
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .expect("a client without TLS");
         Self {
-            client,
+            client: client(),
             jar: Jar::default(),
             sentinel_jar: Jar::default(),
             app: origin.to_owned(),
@@ -172,6 +166,16 @@ impl Browser {
     fn absolute(&self, url: &str) -> String {
         if url.starts_with('/') { format!("{}{url}", self.app) } else { url.to_owned() }
     }
+}
+
+/// A client for plain http that follows nothing.
+pub fn client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([])
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .expect("a client without TLS")
 }
 
 /// Reads a response whole.

@@ -158,12 +158,7 @@ impl Direct {
 
     pub async fn arrive_as(&mut self, start: &Page, user: &str) -> Page {
         self.sentinel.auto_login(Some(user));
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .tls_certs_only([])
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .expect("a client without TLS");
+        let client = super::browser::client();
         let authorize = start.location().expect("a redirect to Sentinel");
         let response = client.get(authorize).send().await.expect("an answer");
         let back = response.headers()["location"].to_str().expect("visible ASCII").to_owned();
