@@ -126,6 +126,27 @@ fn every_test_of_the_whole_stack_says_what_it_proves() {
     assert!(silent.is_empty(), "without a doc comment: {silent:?}");
 }
 
+/// Every relative link leads to a file.
+#[test]
+fn links_between_the_pages_lead_somewhere() {
+    let pages = fs::read_dir(root().join("docs")).expect("a folder");
+    let pages = pages.map(|page| page.expect("an entry").path()).chain([root().join("README.md")]);
+    let mut links = 0;
+    for page in pages.filter(|path| path.extension().is_some_and(|it| it == "md")) {
+        let text = fs::read_to_string(&page).expect("text");
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = target.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains(':') {
+                continue; // on the same page, elsewhere, or an item of the crate
+            }
+            links += 1;
+            let path = page.parent().expect("a folder").join(file);
+            assert!(path.is_file(), "{} links to {file}", page.display());
+        }
+    }
+    assert!(links >= 6, "only {links} links");
+}
+
 /// N09: nothing can be set that README.md does not name.
 #[test]
 fn the_readme_names_every_variable_and_setter() {
