@@ -67,6 +67,24 @@ async fn without_any_environment_everything_can_be_tried() {
     assert_eq!(page.header("cache-control"), Some("no-store"));
 }
 
+/// The one who tries the demo can be each of its users in one browser: LivePerson's memory of them is
+/// asked to forget.
+#[tokio::test]
+async fn one_browser_can_be_somebody_else() {
+    let quickstart = Quickstart::start(&ALONE).await;
+    let mut browser = Browser::at(&quickstart.url);
+    sign_in(&mut browser, "/me", AGENT).await;
+    browser.post("/logout").await;
+    let again = browser.open("/me").await;
+    assert_eq!(again.json()["user_id"], AGENT, "LivePerson remembers: {again:?}");
+    browser.post("/logout").await;
+    let start = browser.navigate("/").await;
+    let switch = attribute_after(&start.body, "id=\"switch\"", "href");
+    let page = sign_in(&mut browser, &switch, ADMIN).await;
+    assert!(page.body.contains("Alex Admin"), "{page:?}");
+    assert_eq!(browser.navigate("/admin").await.status, 200);
+}
+
 /// What a user is, is what Sentinel's id_token says.
 #[tokio::test]
 async fn each_kind_of_user_is_told_who_they_are() {

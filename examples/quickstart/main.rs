@@ -116,7 +116,10 @@ fn protect(builder: tower_lp_auth::Builder) -> tower_lp_auth::Builder {
 
 /// The application: five routes, and the layer last.
 fn app(auth: &LpAuthLayer, mock: Option<Arc<MockSentinel>>) -> Router {
-    let start = Start { login: auth.login_url("/"), logout: auth.logout_url(), mock };
+    let login = auth.login_url("/");
+    let back = format!("{}{login}", auth.origin());
+    let forget = mock.as_ref().map(|mock| mock.forget_url(&back));
+    let start = Start { login, logout: auth.logout_url(), mock, forget };
     Router::new()
         .route("/", get(index))
         .route("/me", get(me))
@@ -133,6 +136,8 @@ struct Start {
     login: String,
     logout: String,
     mock: Option<Arc<MockSentinel>>,
+    /// Where the mock forgets who has signed in, and asks again.
+    forget: Option<String>,
 }
 
 async fn index(State(start): State<Start>, user: Option<LpUser>) -> impl IntoResponse {
@@ -141,7 +146,7 @@ async fn index(State(start): State<Start>, user: Option<LpUser>) -> impl IntoRes
             let name = display_name(&start, user).await;
             page::signed_in(user, name.as_deref(), &fingerprint(user), &start.logout)
         }
-        None => page::welcome(&start.login, start.mock.is_some()),
+        None => page::welcome(&start.login, start.forget.as_deref()),
     };
     ([(CACHE_CONTROL, "no-store")], Html(html))
 }

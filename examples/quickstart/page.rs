@@ -16,14 +16,17 @@ pub(crate) async fn icon() -> impl IntoResponse {
 }
 
 /// The start page of somebody who is not signed in.
-pub(crate) fn welcome(login: &str, mock: bool) -> String {
-    let hint = if mock {
-        "<p class=\"hint\">This demo runs on <strong>MockSentinel</strong>, a stand-in for LivePerson \
-         on your own machine: no account is needed. Pick the agent, the administrator or \
-         LivePerson's staff, and see what changes.</p>"
-    } else {
-        ""
-    };
+/// `forget` is where MockSentinel, if it plays LivePerson, forgets who has signed in.
+pub(crate) fn welcome(login: &str, forget: Option<&str>) -> String {
+    let hint = forget.map_or_else(String::new, |forget| {
+        format!(
+            "<p class=\"hint\">This demo runs on <strong>MockSentinel</strong>, a stand-in for \
+             LivePerson on your own machine: no account is needed. Pick the agent, the administrator \
+             or LivePerson's staff, and see what changes. LivePerson remembers who has signed in: to \
+             be somebody else, <a id=\"switch\" href=\"{}\">let it ask again</a>.</p>",
+            escape(forget)
+        )
+    });
     let body = format!(
         "<p class=\"eyebrow\">Agent desk</p>\
          <h1>Work with the sign-in<br>you already have.</h1>\

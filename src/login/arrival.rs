@@ -12,7 +12,7 @@ use super::{
     pending::{Pending, StateHash},
 };
 use crate::{
-    jwt::{IdTokenError, TokenSource},
+    jwt::IdTokenError,
     respond::RejectionReason,
     secret::AuthorizationCode,
     sentinel::{TokenError, TokenSet},
@@ -128,17 +128,7 @@ impl LoginDesk {
             );
             return Err(failed(RejectionReason::LoginRefused));
         };
-        let host = self.keeper.sentinel.host(&pending.account).await.map_err(|error| {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(reason = "no_host", error, "login failed: sentinel's host is not known");
-            failed_for_now(RejectionReason::SentinelUnavailable)
-        })?;
-        let access = Some(tokens.access_token.expose_secret());
-        let verdict = self
-            .keeper
-            .verifier
-            .verify(host.as_str(), id_token, TokenSource::TokenEndpoint, access)
-            .await;
+        let verdict = self.keeper.verify(&pending.account, id_token, &tokens.access_token).await;
         match verdict {
             Ok(claims) => {
                 if !claims.signature_checked {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    jwt::{IdClaims, IdTokenError, TokenSource},
+    jwt::{IdClaims, IdTokenError},
     secret::{RefreshToken, random_bytes},
     sentinel::TokenSet,
     session::{Attempts, Held, Identity, Opened, Pair, Phase, Session, Times, Tokens},
@@ -238,22 +238,7 @@ impl Flight {
     async fn check_identity(&self, tokens: &TokenSet) -> Result<Option<IdClaims>, ForeignIdentity> {
         let Some(id_token) = &tokens.id_token else { return Ok(None) };
         let session = &self.held.opened.session;
-        let host = match self.keeper.sentinel.host(&session.account).await {
-            Ok(host) => host,
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "refreshed id_token not checked"
-                );
-                return Ok(None);
-            }
-        };
-        let access = Some(tokens.access_token.expose_secret());
-        let verdict = self
-            .keeper
-            .verifier
-            .verify(host.as_str(), id_token, TokenSource::TokenEndpoint, access)
-            .await;
+        let verdict = self.keeper.verify(&session.account, id_token, &tokens.access_token).await;
         match verdict {
             Ok(claims) if same_user(&claims, &session.identity) => Ok(Some(claims)),
             Ok(_) => Err(ForeignIdentity),

@@ -10,8 +10,9 @@ use crate::{
     account::AccountId,
     clock::{Clock, Timestamp},
     error::BoxFuture,
-    jwt::IdTokenVerifier,
+    jwt::{IdClaims, IdTokenError, IdTokenVerifier, TokenSource},
     seal::Unopenable,
+    secret::AccessToken,
     sentinel::SentinelClient,
     session::{
         Cache, Candidates, Ending, Held, Ledger, Mint, Opened, Phase, Session, Standing, Times,
@@ -311,6 +312,23 @@ impl Keeper {
                 opened
             }
         }
+    }
+
+    /// Verifies an id_token that has come from the token endpoint with this access token.
+    ///
+    /// # Errors
+    ///
+    /// [`IdTokenError`]; a Sentinel that is not known counts as keys that cannot be had.
+    pub(crate) async fn verify(
+        &self,
+        account: &AccountId,
+        id_token: &str,
+        access: &AccessToken,
+    ) -> Result<IdClaims, IdTokenError> {
+        let host = self.sentinel.host(account).await;
+        let host = host.map_err(|error| IdTokenError::KeysUnavailable(error.into()))?;
+        let access = Some(access.expose_secret());
+        self.verifier.verify(host.as_str(), id_token, TokenSource::TokenEndpoint, access).await
     }
 
     /// A new session's times.

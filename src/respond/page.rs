@@ -57,7 +57,7 @@ pub(super) fn rejection(rejection: &Rejection) -> Response<Bytes> {
 /// The question before a logout. `action` and `back` are paths of our own.
 pub(crate) fn confirm_logout(action: &str, back: &str) -> Response<Bytes> {
     let control = Control::Form { action, label: "Sign out", back };
-    let text = "You will have to sign in again to use this application.";
+    let text = "This ends your session in this application.";
     let mut response = html_response(StatusCode::OK, page("Sign out?", text, &control, None));
     seal_off(&mut response);
     // A form's POST carries its page's origin only under a policy that lets it.

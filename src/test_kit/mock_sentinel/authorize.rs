@@ -3,6 +3,8 @@
 use http::{Method, StatusCode, header};
 use url::{Url, form_urlencoded};
 
+use crate::loopback::is_loopback;
+
 use super::{
     pages, random,
     reply::{Reply, found, with_header},
@@ -68,6 +70,21 @@ pub(super) fn login(shared: &Shared, asked: &Asked) -> Reply {
     };
     let cookie = begin_sso(state, account, &user);
     let mut reply = request.grant(shared, state, user);
+    with_header(&mut reply, header::SET_COOKIE, &cookie);
+    reply
+}
+
+/// Forgets who is signed in with this browser, and sends it to `back`, an address on this machine.
+pub(super) fn forget(shared: &Shared, asked: &Asked) -> Reply {
+    let back = asked.query.one("back").and_then(|back| Url::parse(back).ok());
+    let Some(back) = back.filter(|url| url.host().is_some_and(is_loopback)) else {
+        return pages::problem(StatusCode::BAD_REQUEST, "The address to go back to is not here.");
+    };
+    if let Some(value) = asked.cookie(SSO_COOKIE) {
+        shared.lock().sso.remove(value);
+    }
+    let mut reply = found(back.as_str());
+    let cookie = format!("{SSO_COOKIE}=; Path=/sentinel; HttpOnly; SameSite=Lax; Max-Age=0");
     with_header(&mut reply, header::SET_COOKIE, &cookie);
     reply
 }

@@ -53,6 +53,7 @@ use crate::{Builder, LpAuthLayer, SessionKey};
 /// | `GET /api/account/{account}/service/[{service}/]baseURI.json` | the Domain API |
 /// | `GET /sentinel/api/account/{account}/authorize` | where a login begins |
 /// | `GET`, `POST /login` | the login page |
+/// | `GET /sentinel/forget` | a way to sign in as somebody else, see [`forget_url`](Self::forget_url) |
 /// | `POST /sentinel/api/account/{account}/token` | code exchange and refresh |
 /// | `POST /sentinel/api/account/{account}/token/revoke` | revocation |
 /// | `GET /sentinel/well-known/jwks` | the public keys |
@@ -149,6 +150,16 @@ impl MockSentinel {
             .sentinel_url(self.url())
             .redirect_uri(redirect_uri)
             .session_key(SessionKey::random())
+    }
+
+    /// Where a browser goes that shall be asked again who it is: the mock forgets its user and sends
+    /// it to `back`, a URL on this machine.
+    #[must_use]
+    pub fn forget_url(&self, back: &str) -> String {
+        let mut url = format!("{}/sentinel/forget?", self.url());
+        let start = url.len();
+        url::form_urlencoded::Serializer::for_suffix(&mut url, start).append_pair("back", back);
+        url
     }
 
     /// Who can sign in: at first an agent, an administrator and one of LivePerson's staff.

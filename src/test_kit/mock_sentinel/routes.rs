@@ -19,6 +19,7 @@ pub(super) enum Route<'a> {
     OneService(&'a str, &'a str),
     Authorize(&'a str),
     Login,
+    Forget,
     Token(&'a str),
     Revoke(&'a str),
     Jwks,
@@ -43,6 +44,7 @@ impl<'a> Route<'a> {
             },
             ("GET", ["sentinel", "well-known", "jwks"]) => Self::Jwks,
             ("GET" | "POST", ["login"]) => Self::Login,
+            ("GET", ["sentinel", "forget"]) => Self::Forget,
             _ => return None,
         })
     }
@@ -51,7 +53,7 @@ impl<'a> Route<'a> {
         match self {
             Self::AllServices(_) | Self::OneService(..) => Endpoint::Domain,
             Self::Authorize(_) => Endpoint::Authorize,
-            Self::Login => Endpoint::Login,
+            Self::Login | Self::Forget => Endpoint::Login,
             Self::Token(_) if asked.form.one("grant_type") == Some("refresh_token") => {
                 Endpoint::Refresh
             }
@@ -71,6 +73,7 @@ impl<'a> Route<'a> {
             }
             Self::Authorize(account) => authorize::authorize(shared, asked, account),
             Self::Login => authorize::login(shared, asked),
+            Self::Forget => authorize::forget(shared, asked),
             Self::Token(account) => grants::token(shared, asked, account),
             Self::Revoke(account) => grants::revoke(shared, asked, account),
             Self::Jwks => directory::jwks(shared),
