@@ -37,14 +37,14 @@ impl LoginDesk {
         }
         let now = self.keeper.now();
         let candidates = self.keeper.mint.names().session_candidates(headers);
-        if matches!(candidates, Candidates::TooMany) {
+        let Candidates::Few(values) = candidates else {
             // Which of them are sessions is not looked at, so nothing may claim that they have ended.
             let set_cookies = vec![self.keeper.mint.delete_cookie()];
             let refusal = Refusal::new(RejectionReason::ConflictingCookies);
             return Refusal { set_cookies, ..refusal }.into();
-        }
+        };
         let mut revocation = None;
-        for held in self.keeper.find_all(&candidates, now) {
+        for held in self.keeper.find_all(&values, now) {
             if let Some(newest) = self.keeper.end(&held, EndReason::Logout) {
                 revocation = self.keeper.revoke_if_chosen(&newest.session).or(revocation);
             }

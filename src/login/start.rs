@@ -33,23 +33,20 @@ impl LoginDesk {
             return Refusal::new(RejectionReason::NotSignedIn).into();
         }
         let return_path = self.guard.query_target(query);
-        self.start(headers, return_path, method == http::Method::GET, false).await
+        self.start(headers, return_path, method == http::Method::GET).await
     }
 
     /// Redirects to Sentinel. Without `remember` no cookie is set: the answer to a HEAD is never
     /// followed.
-    ///
-    /// `dead_session` says that the caller brought a session cookie that is worthless for good.
     pub(crate) async fn start(
         &self,
         headers: &HeaderMap,
         return_path: Option<ReturnPath>,
         remember: bool,
-        dead_session: bool,
     ) -> Reply {
         let return_to = return_path.as_ref().map(|path| path.as_str().to_owned());
         match self.keeper.sentinel.host(&self.account).await {
-            Ok(host) => self.redirect(&host, headers, return_path, remember, dead_session),
+            Ok(host) => self.redirect(&host, headers, return_path, remember),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(
@@ -73,7 +70,6 @@ impl LoginDesk {
         headers: &HeaderMap,
         return_path: Option<ReturnPath>,
         remember: bool,
-        dead_session: bool,
     ) -> Reply {
         let state = State::random();
         let verifier = self.pkce.then(pkce::code_verifier);
@@ -94,7 +90,7 @@ impl LoginDesk {
                 born: self.keeper.now(),
             };
             self.remember(&pending, headers, &mut set_cookies);
-            if dead_session || self.brings_dead_session(headers) {
+            if self.brings_dead_session(headers) {
                 set_cookies.push(self.keeper.mint.delete_cookie());
             }
         }

@@ -207,7 +207,7 @@ impl Shared {
         }
         match RequestKind::of(request.method(), request.headers()) {
             RequestKind::Navigation => {
-                Admission::AnswerLater(self.start_login(request.headers(), request.uri(), dead))
+                Admission::AnswerLater(self.start_login(request.headers(), request.uri()))
             }
             RequestKind::HeadNavigation => Admission::Answer(self.point_at_login(request.uri())),
             _ => {

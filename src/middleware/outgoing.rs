@@ -126,7 +126,7 @@ impl Passage {
         match mark.kind {
             // The login path sees the cookies that have been stripped here.
             RequestKind::Navigation if wants_login && !origin.had_cookies => {
-                Departing::Later(shared.start_login(&HeaderMap::new(), uri, false))
+                Departing::Later(shared.start_login(&HeaderMap::new(), uri))
             }
             RequestKind::Navigation | RequestKind::HeadNavigation if wants_login => {
                 Departing::Now(ours(shared.point_at_login(uri)))

@@ -57,18 +57,17 @@ impl Shared {
         })
     }
 
-    /// Sends a navigation to Sentinel; `dead_session` as in [`LoginDesk::start`].
+    /// Sends a navigation to Sentinel.
     pub(crate) fn start_login(
         self: &Arc<Self>,
         headers: &http::HeaderMap,
         uri: &Uri,
-        dead_session: bool,
     ) -> BoxFuture<'static, Answer> {
         let shared = Arc::clone(self);
         let headers = headers.clone();
         let return_path = self.desk.guard.request_target(uri);
         Box::pin(async move {
-            let reply = shared.desk.start(&headers, return_path, true, dead_session).await;
+            let reply = shared.desk.start(&headers, return_path, true).await;
             shared.reply(reply, RequestKind::Navigation)
         })
     }

@@ -184,14 +184,9 @@ impl Keeper {
         Found::Session(best)
     }
 
-    /// All sessions among a request's cookies, whatever their state: for a logout.
-    pub(crate) fn find_all(&self, candidates: &Candidates<'_>, now: Timestamp) -> Vec<Held> {
-        match candidates {
-            Candidates::Few(values) => {
-                values.iter().filter_map(|value| self.open(value, now).ok()).collect()
-            }
-            Candidates::TooMany => Vec::new(),
-        }
+    /// All sessions among the values of a request's cookies, whatever their state: for a logout.
+    pub(crate) fn find_all(&self, values: &[&[u8]], now: Timestamp) -> Vec<Held> {
+        values.iter().filter_map(|value| self.open(value, now).ok()).collect()
     }
 
     /// Whether a session is over for good, so that its cookie may be deleted.
