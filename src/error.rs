@@ -5,5 +5,5 @@ use std::{error::Error as StdError, future::Future, pin::Pin};
 /// An error of any type, as tower's services pass it on.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// A future that is boxed once, where I/O is done.
-pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// A boxed future, as the verbs of object-safe traits return it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

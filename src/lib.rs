@@ -18,6 +18,14 @@ mod config; // set up
 #[cfg_attr(docsrs, doc(cfg(feature = "test-kit")))]
 pub mod test_kit;
 
+/// Server-side sessions: what a store has to be able to do, and the stores that there are.
+pub mod store {
+    pub use crate::session::store::{
+        IndexEntry, Lease, LeaseOwner, Leased, SessionStore, StoreError, StoredRecord, Swap,
+        Version,
+    };
+}
+
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
@@ -33,7 +41,7 @@ pub use account::{AccountId, InvalidAccountId};
 pub use caller::{Access, AccessPolicy, Require, RequireFuture, RequireLayer, SessionUnavailable};
 pub use clock::{Clock, SystemClock};
 pub use config::{AppManifest, AppManifestBuilder, Builder, ConfigError, ManifestError, Setting};
-pub use error::BoxError;
+pub use error::{BoxError, BoxFuture};
 pub use jwt::{IdTokenSignature, InvalidIdTokenSignature};
 pub use login::{LoginDecision, LoginHookError};
 pub use middleware::{Health, LpAuth, LpAuthLayer, ResponseBody, ResponseFuture};

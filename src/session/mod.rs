@@ -12,6 +12,7 @@ mod id;
 mod ledger;
 mod mint;
 mod record;
+pub(crate) mod store;
 mod track;
 
 pub(crate) use self::{
