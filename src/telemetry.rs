@@ -11,9 +11,11 @@
 //! | `lp_auth_sessions_ended_total` | `reason` | ends of sessions |
 //! | `lp_auth_revocations_total` | `outcome`: `success`, `failed`, `misconfigured` | calls to revoke |
 //! | `lp_auth_unopenable_cookies_total` | `kind`: `broken`, `foreign` | session cookies that did not open |
+//! | `lp_auth_store_errors_total` | `kind`: `unavailable`, `refused`, `full` | calls to the session store that failed |
+//! | `lp_auth_broken_records_total` | | records in the store that could not be read, and were removed |
 //! | `lp_auth_unsigned_id_tokens_total` | | id_tokens accepted because their key is not published |
 
-use crate::{refresh::EndReason, respond::RejectionReason, seal::Unopenable};
+use crate::{refresh::EndReason, respond::RejectionReason, seal::Unopenable, session::StoreError};
 
 /// What a call to revoke comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,10 @@ struct Prepared {
     revocation_misconfigured: metrics::Counter,
     broken_cookies: metrics::Counter,
     foreign_cookies: metrics::Counter,
+    store_unavailable: metrics::Counter,
+    store_refused: metrics::Counter,
+    store_full: metrics::Counter,
+    broken_records: metrics::Counter,
     unsigned: metrics::Counter,
     login_failures: Vec<(RejectionReason, metrics::Counter)>,
     rejections: Vec<(RejectionReason, metrics::Counter)>,
@@ -61,6 +67,7 @@ impl Telemetry {
             |outcome: &'static str| counter!("lp_auth_revocations_total", "outcome" => outcome);
         let cookie =
             |kind: &'static str| counter!("lp_auth_unopenable_cookies_total", "kind" => kind);
+        let store = |kind: &'static str| counter!("lp_auth_store_errors_total", "kind" => kind);
         let by_reason = |name: &'static str, label: &'static str| {
             let one =
                 |reason: &RejectionReason| (*reason, counter!(name, label => reason.as_str()));
@@ -82,6 +89,10 @@ impl Telemetry {
                 revocation_misconfigured: revocation("misconfigured"),
                 broken_cookies: cookie("broken"),
                 foreign_cookies: cookie("foreign"),
+                store_unavailable: store("unavailable"),
+                store_refused: store("refused"),
+                store_full: store("full"),
+                broken_records: counter!("lp_auth_broken_records_total"),
                 unsigned: counter!("lp_auth_unsigned_id_tokens_total"),
                 login_failures: by_reason("lp_auth_logins_total", "outcome"),
                 rejections: by_reason("lp_auth_rejections_total", "reason"),
@@ -141,6 +152,20 @@ impl Telemetry {
         counter.increment(1);
     }
 
+    pub(crate) fn store_failed(&self, error: &StoreError) {
+        let counter = match error {
+            StoreError::Unavailable(_) => &self.prepared.store_unavailable,
+            StoreError::Refused(_) => &self.prepared.store_refused,
+            StoreError::Full => &self.prepared.store_full,
+            StoreError::Taken => return,
+        };
+        counter.increment(1);
+    }
+
+    pub(crate) fn broken_record(&self) {
+        self.prepared.broken_records.increment(1);
+    }
+
     pub(crate) fn unsigned_id_token(&self) {
         self.prepared.unsigned.increment(1);
     }
@@ -175,6 +200,10 @@ impl Telemetry {
     pub(crate) fn revoked(&self, _: Revocation) {}
 
     pub(crate) fn unopenable(&self, _: Unopenable) {}
+
+    pub(crate) fn store_failed(&self, _: &StoreError) {}
+
+    pub(crate) fn broken_record(&self) {}
 
     pub(crate) fn unsigned_id_token(&self) {}
 }

@@ -15,10 +15,10 @@ use crate::{
     jwt::{FetchKeys, IdTokenRules, IdTokenVerifier, KeySetDocument},
     login::{Exchanges, LoginDesk, ReturnGuard},
     middleware::{LpAuthLayer, Routes, Shared},
-    refresh::{Keeper, Lifetimes, Tasks},
-    seal::{Purpose, Sealer},
+    refresh::{Depot, Keeper, Lifetimes, Tasks},
+    seal::{Purpose, Sealer, VaultSealer},
     sentinel::{HttpSetupError, KeyDocument, SentinelClient, SentinelSettings},
-    session::{Cache, CookieNames, Ledger, LedgerLimits, Mint},
+    session::{Cache, CookieNames, KeyNames, Ledger, LedgerLimits, Mint, Vault},
     telemetry::Telemetry,
 };
 
@@ -48,7 +48,8 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
     let secure = site.redirect_uri.scheme() == "https";
     let tag = redirect_tag(site.redirect_uri.as_str());
     let names = CookieNames::new(secure, &tag, builder.checked_cookie_name()?);
-    let session_sealer = Sealer::new(builder.checked_keys()?, Purpose::Session, &site.origin);
+    let purpose = if builder.store.is_some() { Purpose::StoredSession } else { Purpose::Session };
+    let session_sealer = Sealer::new(builder.checked_keys()?, purpose, &site.origin);
     let login_sealer = Sealer::new(builder.checked_keys()?, Purpose::Login, &site.origin);
     let lifetimes = Lifetimes {
         idle: builder.idle_lifetime,
@@ -62,6 +63,18 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
         client_id: client_id.clone(),
         issuer,
         signature: builder.id_token_signature,
+    };
+    let telemetry = Telemetry::new();
+    let key_names =
+        KeyNames::new(builder.checked_key_prefix()?, site.redirect_uri.as_str(), &client_id);
+    let depot = match builder.store.clone() {
+        Some(store) => {
+            let sealer = VaultSealer::new(builder.checked_keys()?);
+            let vault =
+                Vault::new(store, sealer, key_names, &client_id, lifetimes, telemetry.clone());
+            Some(Depot::new(vault, builder.opened_sessions, builder.lease))
+        }
+        None => None,
     };
     if !secure {
         tracing::warn!(
@@ -78,12 +91,13 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
             entries: builder.ledger_entries,
             results: builder.ledger_results,
         }),
+        depot,
         lifetimes,
         sentinel,
         revoke_on_logout: builder.revoke_on_logout,
         on_session_end: builder.on_session_end,
         tasks: Tasks::new(),
-        telemetry: Telemetry::new(),
+        telemetry,
     });
     let desk = LoginDesk {
         keeper: Arc::clone(&keeper),
@@ -95,6 +109,7 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
         patience: builder.login_lifetime,
         exchanges: Exchanges::new(builder.login_lifetime),
         on_login: builder.on_login,
+        record_user_agent: builder.record_user_agent,
         site,
     };
     let routes = Routes::new(&desk.site, rules, builder.allow_preflight);

@@ -10,10 +10,11 @@ use crate::{
     clock::{Clock, SystemClock},
     jwt::IdTokenSignature,
     login::{LoginDecision, LoginHookError, OnLogin},
-    refresh::{OnSessionEnd, SessionEnd},
+    refresh::{LEASE, OnSessionEnd, SessionEnd},
     respond::{ByClosure, DefaultResponses, Rejection, ResponseForRejection},
     secret::{ClientSecret, SessionKey},
     sentinel::{HttpSettings, TokenApiVersion},
+    session::SessionStore,
     user::LpUser,
 };
 
@@ -75,6 +76,10 @@ pub struct Builder {
     pub(super) ledger_entries: usize,
     pub(super) ledger_results: usize,
     pub(super) opened_sessions: usize,
+    pub(super) store: Option<Arc<dyn SessionStore>>,
+    pub(super) key_prefix: String,
+    pub(super) record_user_agent: bool,
+    pub(super) lease: Duration,
     pub(super) responder: Box<dyn ResponseForRejection>,
     pub(super) on_login: Option<OnLogin>,
     pub(super) on_session_end: Option<OnSessionEnd>,
@@ -130,6 +135,10 @@ impl Builder {
             ledger_entries: LEDGER_ENTRIES,
             ledger_results: LEDGER_RESULTS,
             opened_sessions: OPENED_SESSIONS,
+            store: None,
+            key_prefix: String::new(),
+            record_user_agent: false,
+            lease: LEASE,
             responder: Box::new(DefaultResponses),
             on_login: None,
             on_session_end: None,
@@ -332,6 +341,39 @@ impl Builder {
     /// to a tenth is added, different for each session.
     pub fn refresh_after(mut self, age: Duration) -> Self {
         self.refresh_after = age;
+        self
+    }
+
+    /// Keeps sessions in a store instead of the browser: they are then not limited in size, a logout
+    /// holds everywhere at once, and any number of instances refreshes a session once.
+    ///
+    /// All instances of a service share the store and the session keys. Without a store sessions
+    /// travel sealed in the cookie.
+    pub fn store(mut self, store: impl SessionStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// What the keys of this application begin with in the store; visible ASCII, at most 64
+    /// characters, none by default.
+    ///
+    /// Not needed to tell applications apart: a hash of redirect URI and client id follows.
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.key_prefix = prefix.into();
+        self
+    }
+
+    /// Whether the list of a user's sessions in the store names the browser of each login
+    /// (`User-Agent`, at most 256 characters); not by default. It is kept sealed.
+    pub fn record_user_agent(mut self, on: bool) -> Self {
+        self.record_user_agent = on;
+        self
+    }
+
+    /// How long a lease on a refresh lasts that is not renewed: short ones for tests.
+    #[cfg(feature = "test-kit")]
+    pub(crate) fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
         self
     }
 

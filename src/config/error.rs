@@ -132,6 +132,7 @@ settings! {
     RefreshAfter = "refresh_after", "LP_REFRESH_AFTER";
     RevokeOnLogout = "revoke_on_logout", "LP_REVOKE_ON_LOGOUT";
     RedisUrl = "store", "LP_REDIS_URL";
+    KeyPrefix = "key_prefix";
     Public = "public";
     Optional = "optional";
     LoginPath = "login_path";

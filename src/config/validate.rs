@@ -206,6 +206,15 @@ impl Builder {
         Ok(self.rules.clone())
     }
 
+    pub(super) fn checked_key_prefix(&self) -> Result<&str, ConfigError> {
+        let visible = self.key_prefix.bytes().all(|b| b.is_ascii_graphic());
+        if !visible || self.key_prefix.len() > 64 {
+            let problem = "use at most 64 visible ASCII characters";
+            return Err(ConfigError::invalid(Setting::KeyPrefix, problem));
+        }
+        Ok(&self.key_prefix)
+    }
+
     pub(super) fn checked_cookie_name(&self) -> Result<Option<&str>, ConfigError> {
         let Some(name) = self.cookie_name.as_deref() else { return Ok(None) };
         let lower = name.to_ascii_lowercase();

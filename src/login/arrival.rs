@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response};
+use http::Response;
 
 use super::{
     LoginDecision, LoginDesk, RETRY_AFTER,
@@ -13,10 +13,11 @@ use super::{
 };
 use crate::{
     jwt::IdTokenError,
+    refresh::NewSession,
     respond::RejectionReason,
     secret::AuthorizationCode,
     sentinel::{TokenError, TokenSet},
-    session::{Held, Identity, Pair, Session, SessionId, Tokens},
+    session::{Identity, Pair, Session, SessionId, Tokens},
     user::LpUser,
 };
 
@@ -26,14 +27,16 @@ pub(crate) enum Arrival {
     Session(Box<NewSession>),
     /// The application denied the user.
     Denied(Option<Box<Response<Bytes>>>),
+    /// Another instance presents the code.
+    Elsewhere,
     /// No session.
     Failed { reason: RejectionReason, retry_after: Option<u64>, unspent: bool },
 }
 
-/// A session that no browser has yet.
-pub(crate) struct NewSession {
-    pub(super) held: Held,
-    pub(super) set_cookie: HeaderValue,
+impl Arrival {
+    fn leaves_code_unspent(&self) -> bool {
+        matches!(self, Self::Failed { unspent: true, .. })
+    }
 }
 
 impl LoginDesk {
@@ -44,9 +47,20 @@ impl LoginDesk {
         pending: Pending,
         code: AuthorizationCode,
         hash: StateHash,
+        user_agent: Option<Arc<str>>,
     ) {
-        let arrival = self.arrive(&pending, &code, hash).await.unwrap_or_else(|failed| failed);
-        let unspent = matches!(arrival, Arrival::Failed { unspent: true, .. });
+        let arrival = match self.claim(hash).await {
+            Ok(()) => {
+                let arrived = self.arrive(&pending, &code, hash, user_agent).await;
+                let arrival = arrived.unwrap_or_else(|failed| failed);
+                if arrival.leaves_code_unspent() {
+                    self.unclaim(hash).await;
+                }
+                arrival
+            }
+            Err(arrival) => arrival,
+        };
+        let unspent = arrival.leaves_code_unspent();
         running.finish(arrival, unspent);
     }
 
@@ -55,6 +69,7 @@ impl LoginDesk {
         pending: &Pending,
         code: &AuthorizationCode,
         hash: StateHash,
+        user_agent: Option<Arc<str>>,
     ) -> Result<Arrival, Arrival> {
         let sent_at = self.keeper.now();
         let tokens = self
@@ -77,7 +92,7 @@ impl LoginDesk {
             },
             login: hash.mark(),
         };
-        let set_cookie = self.keeper.mint.set_cookie(&session, sent_at).map_err(|error| {
+        let new = self.keeper.begin(session, user_agent, sent_at).map_err(|error| {
             tracing::error!(
                 reason = "session_too_large",
                 %error,
@@ -85,29 +100,36 @@ impl LoginDesk {
             );
             failed(RejectionReason::SessionTooLarge)
         })?;
-        let held = self.keeper.take_up(self.keeper.mint.opened(session), sent_at);
         if let Some(on_login) = &self.on_login {
-            let user = LpUser::new(held.clone(), Arc::clone(&self.keeper));
+            let user = LpUser::new(new.held.clone(), Arc::clone(&self.keeper));
             match hook::ask(on_login, user).await {
                 Ok(LoginDecision::Allow) => {}
                 Ok(LoginDecision::Deny(page)) => {
                     tracing::info!(reason = "login_denied", "login denied by the application");
-                    self.keeper.discard(&held);
+                    self.keeper.discard(&new.held).await;
                     return Ok(Arrival::Denied(page));
                 }
                 Err(undecided) => {
-                    let error = &undecided as &dyn std::error::Error;
                     tracing::error!(
                         reason = "hook_failed",
-                        error,
+                        error = &undecided as &dyn std::error::Error,
                         "login failed in the application's hook"
                     );
-                    self.keeper.discard(&held);
+                    self.keeper.discard(&new.held).await;
                     return Err(failed_for_now(RejectionReason::HookFailed));
                 }
             }
         }
-        Ok(Arrival::Session(Box::new(NewSession { held, set_cookie })))
+        if let Err(error) = self.keeper.deposit(&new.held).await {
+            tracing::error!(
+                reason = "not_stored",
+                error = &error as &dyn std::error::Error,
+                "login failed: the session store has not taken the session"
+            );
+            self.keeper.discard(&new.held).await;
+            return Err(failed_for_now(RejectionReason::StoreUnavailable));
+        }
+        Ok(Arrival::Session(Box::new(new)))
     }
 
     /// Who the id_token says it is.

@@ -4,24 +4,28 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, header::USER_AGENT};
 
 use super::{
     LoginDesk, RETRY_AFTER, Refusal, Reply,
-    arrival::{Arrival, NewSession},
+    arrival::Arrival,
+    claim::store_unavailable,
     exchange::{Entrance, NoOutcome},
     pending::{Pending, State, StateHash},
 };
 use crate::{
     caller::is_prefetch,
-    refresh::{EndReason, Found},
+    refresh::{Brings, NewSession},
     respond::RejectionReason,
     secret::AuthorizationCode,
-    session::{Held, MAX_CANDIDATES},
+    session::MAX_CANDIDATES,
 };
 
 /// Longer queries are nobody's: Sentinel's code and our state are a few hundred bytes.
 const MAX_QUERY: usize = 8 * 1024;
+
+/// What is recorded of a browser's name: all that current ones say, and more.
+const MAX_USER_AGENT: usize = 256;
 
 /// The parameters of a callback, each at most once.
 pub(super) struct Parameters {
@@ -67,7 +71,7 @@ impl LoginDesk {
         let hash = parameters.state.hash();
         let name = self.keeper.mint.names().login(&hash.to_text());
         let Some(pending) = self.pending(headers, &name, &parameters.state) else {
-            return self.without_pending(headers, hash);
+            return self.without_pending(headers, hash).await;
         };
         let monotonic = self.keeper.clock.monotonic();
         // The login ends here, whatever becomes of its cookie.
@@ -95,11 +99,12 @@ impl LoginDesk {
         let ticket = match self.exchanges.enter(hash, monotonic) {
             Entrance::First(ticket, running) => {
                 let (desk, pending) = (Arc::clone(self), pending.clone());
-                self.keeper.tasks.spawn(desk.exchange(running, pending, code, hash));
+                let user_agent = self.user_agent(headers);
+                self.keeper.tasks.spawn(desk.exchange(running, pending, code, hash, user_agent));
                 ticket
             }
             Entrance::Again(ticket) => ticket,
-            Entrance::Spent => return self.without_pending(headers, hash),
+            Entrance::Spent => return self.without_pending(headers, hash).await,
             Entrance::Busy => {
                 let refusal = Refusal::new(RejectionReason::LoginBusy);
                 return Refusal { retry_after: Some(1), again: true, ..refusal }.into();
@@ -113,7 +118,8 @@ impl LoginDesk {
         };
         let delete = self.keeper.mint.names().delete(&name);
         match arrival {
-            Arrival::Session(new) => self.welcome(headers, &pending, *new, delete),
+            Arrival::Session(new) => self.welcome(headers, &pending, *new, delete).await,
+            Arrival::Elsewhere => self.to_landing(),
             Arrival::Denied(Some(page)) => {
                 self.keeper.telemetry.login_failed(RejectionReason::LoginDenied);
                 Reply::Page { response: *page, set_cookies: vec![delete] }
@@ -144,13 +150,17 @@ impl LoginDesk {
     }
 
     /// No login of this browser waits for this callback: it came before, or is somebody else's.
-    fn without_pending(&self, headers: &HeaderMap, hash: StateHash) -> Reply {
+    async fn without_pending(&self, headers: &HeaderMap, hash: StateHash) -> Reply {
         let names = self.keeper.mint.names();
-        if let Some(held) = self.live_session(headers) {
-            let same = held.opened.session.login == hash.mark();
-            if same || self.exchanges.knows(hash) {
-                return self.to_landing();
+        match self.keeper.survey(headers).await {
+            Ok(Brings::Session(held)) => {
+                let same = held.opened.session.login == hash.mark();
+                if same || self.exchanges.knows(hash) {
+                    return self.to_landing();
+                }
             }
+            Ok(Brings::Nobody { .. } | Brings::Ambiguous) => {}
+            Err(_) => return store_unavailable().into(),
         }
         let sends_cookies = names.login_cookies(headers).next().is_some()
             || !names.session_candidates(headers).is_empty()
@@ -177,37 +187,29 @@ impl LoginDesk {
         Reply::Redirect { location: self.site.landing.to_string(), set_cookies: Vec::new() }
     }
 
-    /// The session of a request, if it is live; never refreshed for this.
-    fn live_session(&self, headers: &HeaderMap) -> Option<Held> {
-        let now = self.keeper.now();
-        match self.keeper.find(&self.keeper.mint.names().session_candidates(headers), now) {
-            Found::Session(held) if !self.keeper.is_dead(&held, now) => Some(held),
-            _ => None,
+    fn user_agent(&self, headers: &HeaderMap) -> Option<Arc<str>> {
+        if !self.record_user_agent {
+            return None;
         }
+        let text = headers.get(USER_AGENT)?.to_str().ok()?;
+        // Visible ASCII: every byte is a character.
+        Some(text[..text.len().min(MAX_USER_AGENT)].into())
     }
 
     /// Hands a new session to the browser, and ends the one it brought.
-    fn welcome(
+    async fn welcome(
         &self,
         headers: &HeaderMap,
         pending: &Pending,
         new: NewSession,
         delete: HeaderValue,
     ) -> Reply {
-        let now = self.keeper.now();
-        let candidates = self.keeper.mint.names().session_candidates(headers);
-        match self.keeper.find(&candidates, now) {
-            Found::Session(old) if old.track.id != new.held.track.id => {
-                self.keeper.end(&old, EndReason::Replaced);
-            }
-            Found::Ambiguous => {
-                // Setting ours replaces one of the two at most: the browser would come straight
-                // back here, over and over.
-                self.keeper.discard(&new.held);
-                let refusal = Refusal::new(RejectionReason::ConflictingCookies);
-                return Refusal { set_cookies: vec![delete], ..refusal }.into();
-            }
-            _ => {}
+        if self.keeper.replace(headers, &new.held).await.is_err() {
+            // Setting ours replaces one of the two at most: the browser would come straight back
+            // here, over and over.
+            self.keeper.discard(&new.held).await;
+            let refusal = Refusal::new(RejectionReason::ConflictingCookies);
+            return Refusal { set_cookies: vec![delete], ..refusal }.into();
         }
         self.keeper.telemetry.logged_in();
         tracing::info!("signed in");

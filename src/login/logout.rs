@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 
-use super::{LoginDesk, Refusal, Reply};
+use super::{LoginDesk, Refusal, Reply, claim::store_unavailable};
 use crate::{
     caller::is_prefetch,
-    refresh::{EndReason, Found},
+    refresh::{Brings, LoggedOut},
     respond::{self, RejectionReason},
-    session::Candidates,
 };
 
 /// The query of the page after a logout.
@@ -26,7 +25,7 @@ impl LoginDesk {
         match *method {
             Method::POST => self.sign_out(headers, query).await,
             _ if is_prefetch(headers) => Refusal::new(RejectionReason::Prefetch).into(),
-            Method::GET | Method::HEAD => self.logout_page(headers, query),
+            Method::GET | Method::HEAD => self.logout_page(headers, query).await,
             _ => Refusal::method("GET, HEAD, POST").into(),
         }
     }
@@ -35,18 +34,20 @@ impl LoginDesk {
         if !self.csrf.allows(headers) {
             return Refusal::new(RejectionReason::CrossSite).into();
         }
-        let now = self.keeper.now();
-        let candidates = self.keeper.mint.names().session_candidates(headers);
-        let Candidates::Few(values) = candidates else {
-            // Which of them are sessions is not looked at, so nothing may claim that they have ended.
-            let set_cookies = vec![self.keeper.mint.delete_cookie()];
-            let refusal = Refusal::new(RejectionReason::ConflictingCookies);
-            return Refusal { set_cookies, ..refusal }.into();
-        };
         let mut revocation = None;
-        for held in self.keeper.find_all(&values, now) {
-            if let Some(newest) = self.keeper.end(&held, EndReason::Logout) {
-                revocation = self.keeper.revoke_if_chosen(&newest.session).or(revocation);
+        match self.keeper.log_out(headers).await {
+            LoggedOut::Everywhere(ended) => {
+                for session in ended {
+                    revocation = self.keeper.revoke_if_chosen(&session.session).or(revocation);
+                }
+            }
+            LoggedOut::HereAlone => return store_unavailable().into(),
+            LoggedOut::TooMany => {
+                // Which of them are sessions is not looked at, so nothing may claim that they have
+                // ended.
+                let set_cookies = vec![self.keeper.mint.delete_cookie()];
+                let refusal = Refusal::new(RejectionReason::ConflictingCookies);
+                return Refusal { set_cookies, ..refusal }.into();
             }
         }
         if let Some(done) = revocation {
@@ -63,14 +64,9 @@ impl LoginDesk {
     }
 
     /// The question before a logout, or the page after one.
-    fn logout_page(&self, headers: &HeaderMap, query: &str) -> Reply {
-        let now = self.keeper.now();
-        let candidates = self.keeper.mint.names().session_candidates(headers);
-        let live = match self.keeper.find(&candidates, now) {
-            Found::Session(held) => !self.keeper.is_dead(&held, now),
-            Found::Ambiguous => true,
-            Found::Nobody { .. } => false,
-        };
+    async fn logout_page(&self, headers: &HeaderMap, query: &str) -> Reply {
+        // Where a store cannot say, asking costs nothing.
+        let live = !matches!(self.keeper.survey(headers).await, Ok(Brings::Nobody { .. }));
         let response = if query == SIGNED_OUT && !live {
             respond::signed_out(&self.site.login_link(None))
         } else {

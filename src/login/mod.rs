@@ -2,11 +2,12 @@
 //!
 //! [`start`] sends a browser to Sentinel and remembers the login in a sealed cookie ([`pending`],
 //! [`pkce`], [`return_path`]); [`callback`] takes it back, [`exchange`] sees to it that its code is
-//! presented once, [`arrival`] makes a session of it, asking the application's [`hook`]; [`logout`]
-//! ends it.
+//! presented once ([`claim`] in the whole cluster), [`arrival`] makes a session of it, asking the
+//! application's [`hook`]; [`logout`] ends it.
 
 mod arrival;
 mod callback;
+mod claim;
 mod exchange;
 mod hook;
 mod logout;
@@ -48,6 +49,8 @@ pub(crate) struct LoginDesk {
     pub(crate) patience: Duration,
     pub(crate) exchanges: Exchanges<Arrival>,
     pub(crate) on_login: Option<OnLogin>,
+    /// Whether the store's index of a user says with which browser each session began.
+    pub(crate) record_user_agent: bool,
 }
 
 /// What one of our own paths answers.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     caller::{RequestKind, is_prefetch},
-    refresh::Found,
+    refresh::Brings,
     respond::RejectionReason,
     sentinel::SentinelHost,
 };
@@ -46,7 +46,7 @@ impl LoginDesk {
     ) -> Reply {
         let return_to = return_path.as_ref().map(|path| path.as_str().to_owned());
         match self.keeper.sentinel.host(&self.account).await {
-            Ok(host) => self.redirect(&host, headers, return_path, remember),
+            Ok(host) => self.redirect(&host, headers, return_path, remember).await,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(
@@ -64,7 +64,7 @@ impl LoginDesk {
         }
     }
 
-    fn redirect(
+    async fn redirect(
         &self,
         host: &SentinelHost,
         headers: &HeaderMap,
@@ -90,7 +90,8 @@ impl LoginDesk {
                 born: self.keeper.now(),
             };
             self.remember(&pending, headers, &mut set_cookies);
-            if self.brings_dead_session(headers) {
+            // What a store cannot say of a cookie now is no reason to delete it.
+            if let Ok(Brings::Nobody { dead: true }) = self.keeper.survey(headers).await {
                 set_cookies.push(self.keeper.mint.delete_cookie());
             }
         }
@@ -112,17 +113,5 @@ impl LoginDesk {
             set_cookies.push(names.delete(&gone));
         }
         set_cookies.push(names.set(&name, &value, self.patience));
-    }
-
-    /// Whether the session cookie of a request is worthless for good, so that starting a login may
-    /// delete it.
-    fn brings_dead_session(&self, headers: &HeaderMap) -> bool {
-        let now = self.keeper.now();
-        let candidates = self.keeper.mint.names().session_candidates(headers);
-        match self.keeper.find(&candidates, now) {
-            Found::Nobody { dead } => dead,
-            Found::Ambiguous => false,
-            Found::Session(held) => self.keeper.is_dead(&held, now),
-        }
     }
 }

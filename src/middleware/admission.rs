@@ -15,7 +15,7 @@ use crate::{
     },
     clock::Timestamp,
     error::BoxFuture,
-    refresh::{Awaited, Considered, Departure, Found, Landing},
+    refresh::{Considered, Departure, Found, Landing, Ready, Tickets},
     respond::RejectionReason,
     session::{Held, Traces},
     user::LpUser,
@@ -29,15 +29,15 @@ pub(crate) enum Admission {
     Answer(Answer),
     /// We answer as soon as this resolves; the inner service is not needed.
     AnswerLater(BoxFuture<'static, Answer>),
-    /// A refresh comes first; then it is forwarded or answered.
-    Wait(BoxFuture<'static, Awaited>, Expired),
+    /// A refresh comes first, or a store is asked; then it is forwarded or answered.
+    Wait(BoxFuture<'static, Ready>, Waiting),
 }
 
-/// A request whose session is being refreshed first.
+/// A request whose session is being looked up, or refreshed first.
 #[derive(Debug)]
-pub(crate) struct Expired {
-    /// What the request has brought.
-    held: Held,
+pub(crate) struct Waiting {
+    /// The sealed session that the request has brought.
+    brought: Option<Held>,
     facts: Facts,
 }
 
@@ -83,8 +83,15 @@ impl Shared {
         }
         let now = self.keeper.now();
         let Brought { upgrade, cookies, .. } = brought;
-        let found = self.keeper.find(&cookies.candidates, now);
         let facts = Facts { route, now, upgrade, cookies: cookies.traces };
+        if let Some(depot) = &self.keeper.depot {
+            return match self.keeper.tickets(depot, &cookies.candidates) {
+                Tickets::Nobody { dead } => self.nobody(facts, request, dead),
+                Tickets::TooMany => self.nobody(facts, request, false),
+                tickets => self.ask_store(tickets, facts, request),
+            };
+        }
+        let found = self.keeper.find(&cookies.candidates, now);
         match found {
             Found::Session(held) => self.admit_session(held, facts, request),
             Found::Ambiguous => self.nobody(facts, request, false),
@@ -115,9 +122,7 @@ impl Shared {
         if let Considered::Over { dead } = considered {
             return self.nobody(facts, request, dead);
         }
-        if CsrfPolicy::applies(request.method(), facts.upgrade)
-            && !self.desk.csrf.allows(request.headers())
-        {
+        if self.is_cross_site(facts, request) {
             return Admission::Answer(self.refuse_request(
                 RejectionReason::CrossSite,
                 request,
@@ -139,27 +144,53 @@ impl Shared {
             Considered::Wait { served } => {
                 let keeper = Arc::clone(&self.keeper);
                 let brought = held.clone();
-                let wait = Box::pin(async move { keeper.refresh_first(&brought, served).await });
-                Admission::Wait(wait, Expired { held, facts })
+                let wait =
+                    Box::pin(async move { keeper.refresh_first(&brought, served).await.into() });
+                Admission::Wait(wait, Waiting { brought: Some(held), facts })
             }
             Considered::Over { dead } => self.nobody(facts, request, dead),
         }
     }
 
-    /// A request has waited for its refresh.
+    /// The session of a request is in the store.
+    fn ask_store<B>(
+        self: &Arc<Self>,
+        tickets: Tickets,
+        facts: Facts,
+        request: &Request<B>,
+    ) -> Admission {
+        let cross_site = self.is_cross_site(facts, request);
+        let keeper = Arc::clone(&self.keeper);
+        let ready = Box::pin(async move { keeper.ready(tickets, facts.now, cross_site).await });
+        Admission::Wait(ready, Waiting { brought: None, facts })
+    }
+
+    /// Whether another site makes use of this browser's session (RFC 9110 §9.2.1 says which methods
+    /// are safe).
+    fn is_cross_site<B>(&self, facts: Facts, request: &Request<B>) -> bool {
+        CsrfPolicy::applies(request.method(), facts.upgrade)
+            && !self.desk.csrf.allows(request.headers())
+    }
+
+    /// A request has waited for its session.
     pub(crate) fn after_wait<B>(
         self: &Arc<Self>,
-        awaited: Awaited,
-        expired: Expired,
+        ready: Ready,
+        waiting: Waiting,
         request: &mut Request<B>,
     ) -> Admission {
-        let Expired { held, facts } = expired;
-        match awaited {
-            Awaited::Serve(served) => {
-                Admission::Forward(self.let_in(held, served, facts, request, None))
+        let Waiting { brought, facts } = waiting;
+        match ready {
+            Ready::Serve { served, renewed } => {
+                let brought = brought.unwrap_or_else(|| served.clone());
+                let passage = self.let_in(brought, served, facts, request, None);
+                Admission::Forward(passage.renewing(renewed))
             }
-            Awaited::Over { dead } => self.nobody(facts, request, dead),
-            Awaited::Unavailable(seconds) if facts.route == Route::Optional => {
+            Ready::Nobody { dead } => self.nobody(facts, request, dead),
+            Ready::CrossSite => {
+                Admission::Answer(self.refuse_request(RejectionReason::CrossSite, request, None))
+            }
+            Ready::Unavailable(seconds) if facts.route == Route::Optional => {
                 let origin = self.strip(facts, request, false);
                 let kind = RequestKind::of(request.method(), request.headers());
                 let extensions = request.extensions_mut();
@@ -168,7 +199,7 @@ impl Shared {
                 extensions.insert(Passed::new(Arc::clone(&self.keeper)));
                 Admission::Forward(Passage::anonymous(origin, true))
             }
-            Awaited::Unavailable(seconds) => Admission::Answer(self.refuse_request(
+            Ready::Unavailable(seconds) => Admission::Answer(self.refuse_request(
                 RejectionReason::Unavailable,
                 request,
                 Some(seconds),

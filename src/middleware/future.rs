@@ -13,12 +13,12 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    admission::{Admission, Expired},
+    admission::{Admission, Waiting},
     body::ResponseBody,
     outgoing::{Departing, Passage},
     shared::{Answer, Shared, ours},
 };
-use crate::{error::BoxFuture, refresh::Awaited};
+use crate::{error::BoxFuture, refresh::Ready};
 
 pin_project! {
     /// The response future of [`LpAuth`](super::LpAuth).
@@ -41,8 +41,8 @@ pin_project! {
     #[project = StateProj]
     #[project_replace = StateTaken]
     enum State<S, B, F, R> {
-        /// A refresh comes first.
-        Wait { work: BoxFuture<'static, Awaited>, held: Option<Waiting<S, B>> },
+        /// A refresh comes first, or a store is asked.
+        Wait { work: BoxFuture<'static, Ready>, held: Option<Parked<S, B>> },
         /// The inner service works.
         Forward { #[pin] response: F, passage: Option<Passage> },
         /// Its head is ready and waits a little for the session's new cookie.
@@ -55,10 +55,10 @@ pin_project! {
 }
 
 /// What a waiting request keeps.
-struct Waiting<S, B> {
+struct Parked<S, B> {
     inner: S,
     request: Request<B>,
-    expired: Expired,
+    waiting: Waiting,
 }
 
 impl<S, B, F> ResponseFuture<S, B, F>
@@ -79,12 +79,12 @@ where
 
     pub(super) fn wait(
         shared: Arc<Shared>,
-        work: BoxFuture<'static, Awaited>,
-        expired: Expired,
+        work: BoxFuture<'static, Ready>,
+        waiting: Waiting,
         inner: S,
         request: Request<B>,
     ) -> Self {
-        let held = Some(Waiting { inner, request, expired });
+        let held = Some(Parked { inner, request, waiting });
         Self { shared, state: State::Wait { work, held } }
     }
 }
@@ -121,18 +121,18 @@ where
                     }
                 }
                 StateProj::Wait { work, held } => {
-                    let awaited = ready!(work.as_mut().poll(cx));
-                    let Waiting { mut inner, mut request, expired } =
+                    let ready = ready!(work.as_mut().poll(cx));
+                    let Parked { mut inner, mut request, waiting } =
                         held.take().expect(POLLED_AFTER_END);
-                    match this.shared.after_wait(awaited, expired, &mut request) {
+                    match this.shared.after_wait(ready, waiting, &mut request) {
                         Admission::Forward(passage) => {
                             let response = inner.call(request);
                             State::Forward { response, passage: Some(passage) }
                         }
                         Admission::Answer(answer) => State::Answer { answer: Some(answer) },
                         Admission::AnswerLater(answer) => State::AnswerLater { answer },
-                        Admission::Wait(work, expired) => {
-                            State::Wait { work, held: Some(Waiting { inner, request, expired }) }
+                        Admission::Wait(work, waiting) => {
+                            State::Wait { work, held: Some(Parked { inner, request, waiting }) }
                         }
                     }
                 }

@@ -27,6 +27,8 @@ pub(crate) struct Passage {
     brought: Option<Held>,
     /// The flight that this request has started.
     landing: Option<Landing>,
+    /// The same session's cookie under today's key.
+    renewed: Option<HeaderValue>,
     /// A session might have been there: answers differ by cookie.
     optional: bool,
     /// Where a refusal from further in sends its caller back to.
@@ -67,11 +69,11 @@ const PRIVATE: HeaderValue = HeaderValue::from_static("private");
 impl Passage {
     /// Another layer of the same configuration looks after this request.
     pub(crate) fn nothing() -> Self {
-        Self { brought: None, landing: None, optional: false, origin: None }
+        Self { brought: None, landing: None, renewed: None, optional: false, origin: None }
     }
 
     pub(crate) fn anonymous(origin: Origin, optional: bool) -> Self {
-        Self { brought: None, landing: None, optional, origin: Some(origin) }
+        Self { brought: None, landing: None, renewed: None, optional, origin: Some(origin) }
     }
 
     pub(crate) fn user(
@@ -80,7 +82,12 @@ impl Passage {
         optional: bool,
         origin: Origin,
     ) -> Self {
-        Self { brought: Some(brought), landing, optional, origin: Some(origin) }
+        Self { brought: Some(brought), landing, renewed: None, optional, origin: Some(origin) }
+    }
+
+    /// The same, with a cookie that the response sets unless the session ends meanwhile.
+    pub(crate) fn renewing(self, renewed: Option<HeaderValue>) -> Self {
+        Self { renewed, ..self }
     }
 
     /// What the head has to wait for before it leaves.
@@ -88,7 +95,8 @@ impl Passage {
     pub(crate) fn linger(&mut self, shared: &Arc<Shared>) -> Option<BoxFuture<'static, ()>> {
         let landing = match self.landing.take() {
             Some(landing) => landing,
-            None if shared.keeper.tasks.is_shutting_down() => {
+            // The cookie of a stored session does not change.
+            None if shared.keeper.depot.is_none() && shared.keeper.tasks.is_shutting_down() => {
                 self.brought.as_ref()?.track.lock().flight.clone()?
             }
             None => return None,
@@ -143,7 +151,7 @@ impl Passage {
     #[inline]
     fn dress(&self, shared: &Arc<Shared>, headers: &mut HeaderMap) {
         if let Some(held) = &self.brought {
-            if let Some(line) = cookie_line(shared, held) {
+            if let Some(line) = cookie_line(shared, held, self.renewed.as_ref()) {
                 headers.append(SET_COOKIE, line);
                 respond::forbid_storing(headers);
             } else if let Entry::Vacant(cache_control) = headers.entry(CACHE_CONTROL) {
@@ -165,9 +173,12 @@ pub(crate) enum Departing<B> {
 /// The session cookie that this response carries: the deletion after a handler has ended the
 /// session, or the newest where the request brought an older one.
 #[inline]
-fn cookie_line(shared: &Shared, held: &Held) -> Option<HeaderValue> {
+fn cookie_line(shared: &Shared, held: &Held, renewed: Option<&HeaderValue>) -> Option<HeaderValue> {
     if held.track.take_forget_cookie(|| shared.keeper.clock.monotonic()) {
         return Some(shared.keeper.mint.delete_cookie());
+    }
+    if let Some(line) = renewed {
+        return (held.track.phase() == Phase::Live).then(|| line.clone());
     }
     if held.track.is_highest(held.pair()) {
         return None;

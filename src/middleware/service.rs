@@ -58,10 +58,10 @@ where
                 self.release();
                 ResponseFuture::answer_later(shared, answer)
             }
-            Admission::Wait(work, expired) => {
+            Admission::Wait(work, waiting) => {
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
-                ResponseFuture::wait(shared, work, expired, ready, request)
+                ResponseFuture::wait(shared, work, waiting, ready, request)
             }
         }
     }

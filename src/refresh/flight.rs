@@ -11,20 +11,22 @@ use tokio::{
 };
 
 use super::{
+    identity::ForeignIdentity,
     keeper::{Considered, EndReason, Keeper, access_end},
     outcome::{FAILURE_MEMORY, Verdict, weigh},
+    stored::StoredFlight,
     tasks::first_of,
 };
 use crate::{
     clock::Timestamp,
-    jwt::{IdClaims, IdTokenError},
+    jwt::IdClaims,
     secret::{RefreshToken, random_bytes},
     sentinel::TokenSet,
     session::{Attempts, Held, Identity, Opened, Pair, Phase, Session, Times, Tokens},
 };
 
 /// How long a request waits for a refresh that comes first.
-const WAIT_AT_MOST: Duration = Duration::from_secs(6);
+pub(super) const WAIT_AT_MOST: Duration = Duration::from_secs(6);
 
 /// How long the head of the response that started a flight waits for its cookie.
 const LINGER_AT_MOST: Duration = Duration::from_millis(250);
@@ -64,7 +66,11 @@ impl Keeper {
         // Read before a flight is noted: whatever a clock does then leaves no flight that never lands.
         let (started_at, took_off) = (self.now(), self.clock.monotonic());
         let mut known = served.track.lock();
-        let moved = known.highest.generation > session.pair.generation
+        let newest = match &served.opened.stored {
+            None => known.highest.generation,
+            Some(_) => Self::newest(served, &known).session.pair.generation,
+        };
+        let moved = newest > session.pair.generation
             || known.spent.is_some_and(|spent| session.pair.generation <= spent);
         if served.track.phase() != Phase::Live || moved {
             return Departure::Moved;
@@ -84,16 +90,27 @@ impl Keeper {
         let Some(token) = session.tokens.refresh.clone() else { return Departure::Moved };
         let (landed, landing) = watch::channel(());
         known.flight = Some(landing.clone());
+        let seen = known.highest.generation;
         drop(known);
-        let flight = Flight {
-            keeper: Arc::clone(self),
-            held: served.clone(),
-            started_at,
-            took_off,
-            concluded: false,
-            _landed: landed,
-        };
-        self.tasks.spawn(flight.run(token));
+        let (keeper, held) = (Arc::clone(self), served.clone());
+        match &served.opened.stored {
+            Some(stored) => {
+                let flight =
+                    StoredFlight::new(keeper, held, stored.clone(), seen, took_off, landed);
+                self.tasks.spawn(flight.run());
+            }
+            None => {
+                let flight = Flight {
+                    keeper,
+                    held,
+                    started_at,
+                    took_off,
+                    concluded: false,
+                    _landed: landed,
+                };
+                self.tasks.spawn(flight.run(token));
+            }
+        }
         Departure::Started(landing)
     }
 
@@ -177,14 +194,7 @@ impl Flight {
             Verdict::Refused { rotation_lost: true } => self.end(EndReason::RotationLost),
             Verdict::Refused { rotation_lost: false } => self.end(EndReason::RefreshRefused),
             Verdict::Failed { pause, unknown, misconfigured } => {
-                self.keeper.telemetry.refresh_failed(unknown, misconfigured);
-                if misconfigured {
-                    tracing::error!(
-                        reason = "misconfigured",
-                        "sentinel refuses this application's credentials: check client_id and \
-                         client_secret (LP_CLIENT_ID, LP_CLIENT_SECRET)"
-                    );
-                }
+                self.keeper.refresh_failed(unknown, misconfigured);
                 self.fail(pause, unknown);
             }
         }
@@ -192,7 +202,8 @@ impl Flight {
 
     /// New tokens have come: they are kept, unless they are somebody else's or come too late.
     async fn arrive(&mut self, tokens: TokenSet) {
-        let claims = match self.check_identity(&tokens).await {
+        let session = &self.held.opened.session;
+        let claims = match self.keeper.check_identity(session, &tokens).await {
             Ok(claims) => claims,
             Err(ForeignIdentity) => return self.end(EndReason::IdentityChanged),
         };
@@ -231,29 +242,6 @@ impl Flight {
             keeper.ledger.trim_results();
         }
         keeper.telemetry.refreshed(discarded);
-    }
-
-    /// An id_token in the answer has to be this user's, correctly signed; if its keys can't be had,
-    /// or only a clock is wrong, the new tokens and the old claims are kept.
-    async fn check_identity(&self, tokens: &TokenSet) -> Result<Option<IdClaims>, ForeignIdentity> {
-        let Some(id_token) = &tokens.id_token else { return Ok(None) };
-        let session = &self.held.opened.session;
-        let verdict = self.keeper.verify(&session.account, id_token, &tokens.access_token).await;
-        match verdict {
-            Ok(claims) if same_user(&claims, &session.identity) => Ok(Some(claims)),
-            Ok(_) => Err(ForeignIdentity),
-            Err(IdTokenError::Refused(refusal)) if !refusal.is_clock_skew() => {
-                tracing::warn!(reason = refusal.as_str(), "refreshed id_token refused");
-                Err(ForeignIdentity)
-            }
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "refreshed id_token not taken over"
-                );
-                Ok(None)
-            }
-        }
     }
 
     /// The session is over, as far as this generation knows.
@@ -309,15 +297,8 @@ impl Drop for Flight {
     }
 }
 
-/// The id_token of a refresh is not this session's user's.
-struct ForeignIdentity;
-
-fn same_user(claims: &IdClaims, identity: &Identity) -> bool {
-    claims.subject == identity.subject && claims.issuer == identity.issuer
-}
-
 /// The session after a refresh; what the answer leaves out stays as it was.
-fn refreshed(
+pub(super) fn refreshed(
     base: &Opened,
     tokens: TokenSet,
     claims: Option<IdClaims>,
@@ -354,6 +335,6 @@ fn refreshed(
 }
 
 /// A random number from 0 to 1.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     f64::from(u32::from_le_bytes(random_bytes())) / f64::from(u32::MAX)
 }

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     policy::{Freshness, Lifetimes},
+    stored::Depot,
     tasks::Tasks,
 };
 use crate::{
@@ -15,8 +16,8 @@ use crate::{
     secret::AccessToken,
     sentinel::SentinelClient,
     session::{
-        Cache, Candidates, Ending, Held, Ledger, Mint, Opened, Phase, Session, Standing, Times,
-        standing,
+        Cache, Candidates, Ending, Held, Known, Ledger, Mint, Opened, Phase, Session, Standing,
+        Times, standing,
     },
     telemetry::Telemetry,
 };
@@ -25,8 +26,10 @@ use crate::{
 pub(crate) struct Keeper {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) mint: Mint,
-    pub(crate) cache: Cache,
+    pub(crate) cache: Cache<Held>,
     pub(crate) ledger: Ledger,
+    /// Where sessions are, if not in the browser.
+    pub(crate) depot: Option<Depot>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) sentinel: Arc<SentinelClient>,
     pub(crate) verifier: IdTokenVerifier,
@@ -242,6 +245,9 @@ impl Keeper {
                 return self.consider(&self.take_up(Arc::clone(&held.opened), now), now);
             }
         }
+        if held.opened.stored.is_some() {
+            return self.consider_stored(held, &known, now);
+        }
         if held.pair() > known.highest {
             self.ledger.drop_result(&mut known);
             held.track.adopt(&mut known, held.pair());
@@ -277,19 +283,25 @@ impl Keeper {
         if wants_reseal {
             self.ledger.trim_results();
         }
-        let served = Held { opened, track: Arc::clone(&held.track) };
-        match freshness {
-            Freshness::Fresh => Considered::Serve { served, refresh: false },
-            Freshness::Due => Considered::Serve { served, refresh: true },
-            Freshness::Expired => Considered::Wait { served },
+        freshness.of(Held { opened, track: Arc::clone(&held.track) })
+    }
+
+    /// The same for a session in a store, by what this process knows of it since.
+    fn consider_stored(&self, held: &Held, known: &Known, now: Timestamp) -> Considered {
+        let opened = Self::newest(held, known);
+        let is_spent = |spent| opened.session.pair.generation <= spent;
+        if opened.schedule.is_over(now) || known.spent.is_some_and(is_spent) {
+            return Considered::Over { dead: true };
         }
+        let freshness = opened.schedule.freshness(now);
+        freshness.of(Held { opened, track: Arc::clone(&held.track) })
     }
 
     /// Makes the next sequence of a session: its activity is noted, under the key that seals today.
     fn reseal(
         &self,
         held: &Held,
-        known: &mut crate::session::Known,
+        known: &mut Known,
         opened: Arc<Opened>,
         now: Timestamp,
     ) -> Arc<Opened> {
@@ -346,19 +358,28 @@ impl Keeper {
         Some(newest)
     }
 
-    /// Ends a session that no browser has got: nobody needs to be told.
-    pub(crate) fn discard(&self, held: &Held) {
-        self.end_quietly(held);
-    }
-
-    fn end_quietly(&self, held: &Held) -> Option<Arc<Opened>> {
+    pub(super) fn end_quietly(&self, held: &Held) -> Option<Arc<Opened>> {
         let mut held = held.clone();
         loop {
-            match self.ledger.end(&held) {
-                Ending::Now(newest) => return Some(newest),
+            match self.ledger.end(&held.track) {
+                Ending::Now(result) => {
+                    return Some(result.unwrap_or_else(|| Arc::clone(&held.opened)));
+                }
                 Ending::Before => return None,
                 Ending::NotHere => held = self.take_up(Arc::clone(&held.opened), self.now()),
             }
+        }
+    }
+
+    /// Tells log and metric that an attempt to refresh has failed.
+    pub(super) fn refresh_failed(&self, unknown: bool, misconfigured: bool) {
+        self.telemetry.refresh_failed(unknown, misconfigured);
+        if misconfigured {
+            tracing::error!(
+                reason = "misconfigured",
+                "sentinel refuses this application's credentials: check client_id and \
+                 client_secret (LP_CLIENT_ID, LP_CLIENT_SECRET)"
+            );
         }
     }
 
@@ -373,6 +394,17 @@ impl Keeper {
                 account: session.account.clone(),
             };
             self.tasks.spawn(hook(end));
+        }
+    }
+}
+
+impl Freshness {
+    /// What a session of this freshness needs.
+    fn of(self, served: Held) -> Considered {
+        match self {
+            Self::Fresh => Considered::Serve { served, refresh: false },
+            Self::Due => Considered::Serve { served, refresh: true },
+            Self::Expired => Considered::Wait { served },
         }
     }
 }

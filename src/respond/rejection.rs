@@ -165,6 +165,9 @@ reasons! {
     /// Too many logins at once; the same callback works in a moment.
     LoginBusy = "login_busy", SERVICE_UNAVAILABLE, "Just a moment",
         "Many people are signing in right now. Your sign-in is not lost: try again in a moment.";
+    /// The session store could not be asked, or has not taken a session: for a login or a logout.
+    StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE, "Just a moment",
+        "This application cannot look after sessions right now. Try again in a moment.";
     /// The session does not fit into a cookie.
     SessionTooLarge = "session_too_large", INTERNAL_SERVER_ERROR, "Signing in did not work",
         "Your session is too large for this application's settings. Please tell the operator of this application.";

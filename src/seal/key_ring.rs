@@ -50,12 +50,21 @@ impl KeyRing {
 
 impl DerivedKey {
     fn new(master: &SessionKey, purpose: &[u8]) -> Self {
-        let prk = Salt::new(HKDF_SHA256, SALT).extract(master.expose_secret());
+        let prk = extract(master);
         let key: Zeroizing<[u8; 32]> = Zeroizing::new(expand(&prk, &[b"aead", purpose]));
         let key = UnboundKey::new(&AES_256_GCM_SIV, key.as_slice())
             .expect("32 bytes are a key of AES-256");
-        Self { id: expand(&prk, &[b"key id"]), key: LessSafeKey::new(key) }
+        Self { id: key_id(&prk), key: LessSafeKey::new(key) }
     }
+}
+
+/// What all keys derived from a session key come from (RFC 5869 §2.2).
+pub(super) fn extract(master: &SessionKey) -> Prk {
+    Salt::new(HKDF_SHA256, SALT).extract(master.expose_secret())
+}
+
+pub(super) fn key_id(prk: &Prk) -> [u8; KEY_ID_LEN] {
+    expand(prk, &[b"key id"])
 }
 
 /// The output length of [`expand`].
@@ -67,7 +76,8 @@ impl<const N: usize> KeyType for Length<N> {
     }
 }
 
-fn expand<const N: usize>(prk: &Prk, info: &[&[u8]]) -> [u8; N] {
+/// Derives `N` bytes for what `info` names (RFC 5869 §2.3).
+pub(super) fn expand<const N: usize>(prk: &Prk, info: &[&[u8]]) -> [u8; N] {
     let mut out = [0; N];
     prk.expand(info, Length::<N>)
         .and_then(|okm| okm.fill(&mut out))

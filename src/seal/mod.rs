@@ -1,25 +1,31 @@
 //! What the browser keeps: text that only this service can have made and only it can read.
 //!
-//! [`envelope`] splits the bytes, [`key_ring`] holds the keys derived from the session keys, and
-//! [`Sealer`] puts them together for one purpose. The cipher is AES-256-GCM-SIV (RFC 8452): random
+//! [`envelope`] splits the bytes, [`key_ring`] holds the keys derived from the session keys, [`aead`]
+//! seals one value, and [`Sealer`] puts them together for one purpose; [`vault`] does so for what a
+//! session store keeps. The cipher is AES-256-GCM-SIV (RFC 8452): random
 //! nonces of 12 bytes may repeat at internet scale without giving anything away but equality.
 
+mod aead;
 mod envelope;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod key_ring;
+mod vault;
 
-use aws_lc_rs::aead::{Aad, Nonce};
 use zeroize::Zeroizing;
 
-use self::{envelope::Envelope, key_ring::KeyRing};
-use crate::secret::{SessionKey, random_bytes};
+pub(crate) use self::vault::{RecordPlace, VaultSealer};
+
+use self::key_ring::KeyRing;
+use crate::secret::SessionKey;
 
 /// What a sealed value is for; a value sealed for one purpose never opens for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The session cookie.
     Session,
+    /// The cookie of a session whose record is in a store.
+    StoredSession,
     /// The cookie of a pending login.
     Login,
 }
@@ -28,6 +34,7 @@ impl Purpose {
     const fn label(self) -> &'static [u8] {
         match self {
             Self::Session => b"session",
+            Self::StoredSession => b"stored session",
             Self::Login => b"login",
         }
     }
@@ -70,20 +77,8 @@ impl Sealer {
     /// Seals `payload` for the cookie called `name`; the result is base64url without padding.
     pub(crate) fn seal(&self, name: &str, payload: &[u8]) -> String {
         let sealing = self.ring.current();
-        let nonce: [u8; envelope::NONCE_LEN] = random_bytes();
-        let mut bytes = Vec::with_capacity(envelope::OVERHEAD + payload.len());
-        envelope::write_head(&mut bytes, &sealing.id, &nonce);
-        let mut body = Zeroizing::new(Vec::with_capacity(payload.len() + envelope::TAG_LEN));
-        body.extend_from_slice(payload);
-        sealing
-            .key
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(self.associated_data(&sealing.id, name)),
-                &mut *body,
-            )
-            .expect("a payload of some kilobytes is below the cipher's limit");
-        bytes.extend_from_slice(&body);
+        let bound = self.associated_data(&sealing.id, name);
+        let bytes = aead::seal(&sealing.key, &sealing.id, &bound, payload);
         base64_simd::URL_SAFE_NO_PAD.encode_to_string(bytes)
     }
 
@@ -94,37 +89,18 @@ impl Sealer {
         }
         let bytes =
             base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text).map_err(|_| Unopenable::Broken)?;
-        let mut bytes = Zeroizing::new(bytes);
-        let envelope = Envelope::parse(&bytes)?;
-        let (opening, current_key) = self.ring.find(envelope.key_id).ok_or(Unopenable::Foreign)?;
-        let aad = Aad::from(self.associated_data(&opening.id, name));
-        let nonce = Nonce::assume_unique_for_key(*envelope.nonce);
-        let length = opening
-            .key
-            .open_in_place(nonce, aad, &mut bytes[envelope::HEAD_LEN..])
-            .map_err(|_| Unopenable::Broken)?
-            .len();
-        bytes.truncate(envelope::HEAD_LEN + length);
-        bytes.drain(..envelope::HEAD_LEN);
-        Ok(Opened { payload: bytes, current_key })
+        let bytes = Zeroizing::new(bytes);
+        let (key_id, nonce) = aead::head(&bytes)?;
+        let (opening, current_key) = self.ring.find(&key_id).ok_or(Unopenable::Foreign)?;
+        let bound = self.associated_data(&key_id, name);
+        let payload = aead::open(&opening.key, nonce, &bound, bytes)?;
+        Ok(Opened { payload, current_key })
     }
 
-    /// Version, key id, purpose, cookie name and origin, each with its length in front.
-    fn associated_data(&self, key_id: &[u8], name: &str) -> Vec<u8> {
-        let parts = [
-            &[envelope::VERSION][..],
-            key_id,
-            self.purpose.label(),
-            name.as_bytes(),
-            self.origin.as_bytes(),
-        ];
-        let mut data = Vec::with_capacity(parts.iter().map(|part| part.len() + 4).sum());
-        for part in parts {
-            let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
-            data.extend_from_slice(&length.to_be_bytes());
-            data.extend_from_slice(part);
-        }
-        data
+    /// Version, key id, purpose, cookie name and origin.
+    fn associated_data(&self, key_id: &[u8; 4], name: &str) -> Vec<u8> {
+        let parts = [self.purpose.label(), name.as_bytes(), self.origin.as_bytes()];
+        aead::associated(key_id, parts)
     }
 }
 

@@ -8,11 +8,9 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use constant_time_eq::constant_time_eq;
 use quick_cache::{DefaultHashBuilder, Equivalent, UnitWeighter, sync};
 
-use super::Held;
-
-/// A bounded map from the values of session cookies to the sessions in them.
-pub(crate) struct Cache {
-    entries: sync::Cache<Value, Held, UnitWeighter, DefaultHashBuilder>,
+/// A bounded map from the values of session cookies to what is in them.
+pub(crate) struct Cache<T> {
+    entries: sync::Cache<Value, T, UnitWeighter, DefaultHashBuilder>,
 }
 
 /// A cookie's value as a key.
@@ -56,7 +54,7 @@ impl Equivalent<Value> for Borrowed<'_> {
     }
 }
 
-impl Cache {
+impl<T: Clone> Cache<T> {
     pub(crate) fn new(capacity: usize) -> Self {
         let hasher = DefaultHashBuilder::default();
         // The hasher is drawn at random per cache, so nobody can aim at one slot.
@@ -73,12 +71,12 @@ impl Cache {
     }
 
     #[inline]
-    pub(crate) fn get(&self, value: &[u8]) -> Option<Held> {
+    pub(crate) fn get(&self, value: &[u8]) -> Option<T> {
         self.entries.get(&Borrowed(value))
     }
 
-    pub(crate) fn insert(&self, value: &[u8], held: Held) {
-        self.entries.insert(Value(value.into()), held);
+    pub(crate) fn insert(&self, value: &[u8], opened: T) {
+        self.entries.insert(Value(value.into()), opened);
     }
 
     pub(crate) fn remove(&self, value: &[u8]) {

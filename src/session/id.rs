@@ -17,6 +17,12 @@ impl SessionId {
         Self(random_bytes())
     }
 
+    /// The id of a stored session, from the hash that names its record.
+    pub(crate) fn of_hash(hash: &[u8]) -> Self {
+        let (head, _) = hash.split_first_chunk::<16>().expect("a hash has at least 16 bytes");
+        Self(*head)
+    }
+
     /// A number that is spread evenly over the ids, for shards and jitter.
     pub(crate) fn spread(self) -> u64 {
         let (head, _) = self.0.split_first_chunk::<8>().expect("an id has 16 bytes");

@@ -15,7 +15,7 @@ use std::{
 
 use super::{
     Held, Opened,
-    id::SessionId,
+    id::{Pair, SessionId},
     mint::Minted,
     track::{Change, Known, Phase, Track},
 };
@@ -33,8 +33,8 @@ pub(crate) struct LedgerLimits {
 /// What ending a session comes to.
 #[derive(Debug)]
 pub(crate) enum Ending {
-    /// It has ended; this was newest of it.
-    Now(Arc<Opened>),
+    /// It has ended; this result was newest of it, if it was kept here.
+    Now(Option<Arc<Opened>>),
     /// It had ended before.
     Before,
     /// This track has given way: the session has to be taken up again to be ended.
@@ -91,35 +91,52 @@ impl Ledger {
     /// The track of an opened session, new if nothing is known of it.
     pub(crate) fn hold(&self, opened: Arc<Opened>, now: Timestamp, monotonic: Duration) -> Held {
         let session = &opened.session;
-        let mut shard = self.shard(session.id);
-        if monotonic >= shard.next_sweep {
-            shard.next_sweep = monotonic.saturating_add(SWEEP_EVERY);
-            self.sweep(&mut shard, now);
-        }
-        let track = shard.tracks.entry(session.id).or_insert_with(|| {
-            Arc::new(Track::new(session.id, session.pair, session.times.absolute_end))
-        });
-        let track = Arc::clone(track);
-        self.make_room(&mut shard, &track);
-        drop(shard);
+        let end = session.times.absolute_end;
+        let track = self.track(session.id, session.pair, end, now, monotonic);
         let mut known = track.lock();
         known.presented |= session.pair >= known.highest;
         drop(known);
         Held { opened, track }
     }
 
+    /// The track of a session by its id, new if nothing is known of it.
+    pub(crate) fn track(
+        &self,
+        id: SessionId,
+        pair: Pair,
+        absolute_end: Timestamp,
+        now: Timestamp,
+        monotonic: Duration,
+    ) -> Arc<Track> {
+        let mut shard = self.shard(id);
+        if monotonic >= shard.next_sweep {
+            shard.next_sweep = monotonic.saturating_add(SWEEP_EVERY);
+            self.sweep(&mut shard, now);
+        }
+        let track =
+            shard.tracks.entry(id).or_insert_with(|| Arc::new(Track::new(id, pair, absolute_end)));
+        let track = Arc::clone(track);
+        self.make_room(&mut shard, &track);
+        track
+    }
+
+    /// The track of a session, if there is one.
+    pub(crate) fn known(&self, id: SessionId) -> Option<Arc<Track>> {
+        self.shard(id).tracks.get(&id).map(Arc::clone)
+    }
+
     /// Ends a session in this process: from now on nothing of it is served or set.
-    pub(crate) fn end(&self, held: &Held) -> Ending {
-        let mut known = held.track.lock();
-        match held.track.phase() {
+    pub(crate) fn end(&self, track: &Track) -> Ending {
+        let mut known = track.lock();
+        match track.phase() {
             Phase::Live => {}
             Phase::Ended => return Ending::Before,
             Phase::Dropped => return Ending::NotHere,
         }
-        held.track.set_phase(Phase::Ended);
+        track.set_phase(Phase::Ended);
         known.attempts = None;
-        let result = self.drop_result(&mut known);
-        Ending::Now(result.map_or_else(|| Arc::clone(&held.opened), |minted| minted.opened))
+        known.latest = None;
+        Ending::Now(self.drop_result(&mut known).map(|minted| minted.opened))
     }
 
     /// Keeps what the highest pair brought. On a track that has been dropped nothing is kept: no
@@ -135,7 +152,9 @@ impl Ledger {
             return;
         }
         let order = self.order.fetch_add(1, Ordering::Relaxed);
-        track.adopt(known, opened.session.pair);
+        if opened.session.pair > known.highest {
+            track.adopt(known, opened.session.pair);
+        }
         if known.result.replace(Minted { opened, set_cookie, order }).is_none() {
             self.results.fetch_add(1, Ordering::Relaxed);
         }
@@ -187,7 +206,12 @@ impl Ledger {
         shard.tracks.retain(|_, track| {
             let held = Arc::strong_count(track) > 1;
             let over = now >= track.absolute_end;
-            if held || !(over || weight(track) == Weight::Nothing) {
+            if held {
+                return true;
+            }
+            if !over && weight(track) != Weight::Nothing {
+                // The next request with it loads it anew.
+                track.lock().latest = None;
                 return true;
             }
             // Nobody else has it, and nobody can get it while the shard is locked.

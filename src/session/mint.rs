@@ -8,12 +8,13 @@ use super::{
     Opened,
     cookie::{CookieNames, MAX_LINE},
     record::Session,
+    voucher::{KeyNames, Voucher},
 };
 use crate::{
     account::AccountId,
     clock::Timestamp,
     refresh::{Lifetimes, Schedule},
-    seal::Sealer,
+    seal::{Sealer, Unopenable},
 };
 
 /// Makes session cookies.
@@ -62,17 +63,17 @@ impl Mint {
     /// What follows from a session's times under the configured lifetimes.
     pub(crate) fn opened(&self, session: Session) -> Arc<Opened> {
         let schedule = Schedule::new(&session, &self.lifetimes);
-        Arc::new(Opened { session, schedule, current_key: true })
+        Arc::new(Opened { session, schedule, current_key: true, stored: None })
     }
 
     /// Opens the value of a session cookie: one of this client and this account.
-    pub(crate) fn open(&self, value: &[u8]) -> Result<Opened, crate::seal::Unopenable> {
+    pub(crate) fn open(&self, value: &[u8]) -> Result<Opened, Unopenable> {
         let opened = self.sealer.open(self.names.session(), value)?;
         let session = Session::from_payload(&opened.payload, &self.client_id)
             .filter(|session| session.account == self.account)
-            .ok_or(crate::seal::Unopenable::Broken)?;
+            .ok_or(Unopenable::Broken)?;
         let schedule = Schedule::new(&session, &self.lifetimes);
-        Ok(Opened { session, schedule, current_key: opened.current_key })
+        Ok(Opened { session, schedule, current_key: opened.current_key, stored: None })
     }
 
     /// The Set-Cookie of a session; its Max-Age counts to the absolute end.
@@ -89,6 +90,24 @@ impl Mint {
             return Err(TooLarge { bytes: line.len() });
         }
         Ok(line)
+    }
+
+    /// Opens the value of the cookie of a stored session; also says whether today's key sealed it.
+    pub(crate) fn open_voucher(
+        &self,
+        value: &[u8],
+        keys: &KeyNames,
+    ) -> Result<(Voucher, bool), Unopenable> {
+        let opened = self.sealer.open(self.names.session(), value)?;
+        let voucher = Voucher::from_payload(&opened.payload, keys, &self.client_id, &self.account);
+        Ok((voucher.ok_or(Unopenable::Broken)?, opened.current_key))
+    }
+
+    /// The Set-Cookie of a stored session.
+    pub(crate) fn voucher_cookie(&self, voucher: &Voucher, now: Timestamp) -> HeaderValue {
+        let payload = voucher.to_payload(&self.client_id, &self.account);
+        let value = self.sealer.seal(self.names.session(), &payload);
+        self.names.set(self.names.session(), &value, voucher.absolute_end.since(now))
     }
 
     /// The Set-Cookie that deletes the session.

@@ -2,7 +2,8 @@
 //!
 //! [`record`] is a session's content, [`id`] what names and orders it, [`cookie`] how it travels,
 //! [`mint`] the one place where its Set-Cookie is made, [`cache`] spares opening it again, and
-//! [`ledger`] keeps what changed about it in this process.
+//! [`ledger`] keeps what changed about it in this process ([`track`] of one session). Where sessions
+//! are kept in a [`store`], the cookie holds a [`voucher`] for a record in the [`vault`].
 
 mod cache;
 mod cookie;
@@ -14,15 +15,20 @@ mod mint;
 mod record;
 pub(crate) mod store;
 mod track;
+mod vault;
+mod voucher;
 
 pub(crate) use self::{
     cache::Cache,
     cookie::{Candidates, CookieNames, MAX_CANDIDATES, MAX_LINE, Reading, Traces},
     id::{Pair, SessionId},
     ledger::{Ending, Ledger, LedgerLimits},
-    mint::Mint,
+    mint::{Mint, Minted, TooLarge},
     record::{Identity, LoginMark, Session, Times, Tokens},
+    store::{Lease, LeaseOwner, Leased, SessionStore, StoreError, Swap, Version},
     track::{Attempts, Known, Phase, Standing, Track, standing},
+    vault::{Lookup, Stored, Vault},
+    voucher::{KeyNames, Voucher},
 };
 use crate::refresh::Schedule;
 use std::sync::Arc;
@@ -37,6 +43,15 @@ pub(crate) struct Opened {
     pub(crate) schedule: Schedule,
     /// Whether the key that seals today sealed it.
     pub(crate) current_key: bool,
+    /// The record that it stands in, if the session is in a store.
+    pub(crate) stored: Option<Stored>,
+}
+
+impl Opened {
+    /// The version of a stored session's record.
+    pub(crate) fn version(&self) -> Option<Version> {
+        self.stored.as_ref().map(|stored| stored.version)
+    }
 }
 
 /// A session as one request holds it: its content, and what this process knows of it meanwhile.

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
@@ -11,8 +11,10 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
+    Opened,
     id::{Pair, SessionId},
     mint::Minted,
+    store::Version,
 };
 use crate::clock::Timestamp;
 
@@ -61,6 +63,22 @@ pub(crate) struct Known {
     pub(crate) spent: Option<u32>,
     /// The largest step the highest pair has taken here.
     pub(crate) change: Change,
+    /// A stored session's record as it was last read or written; `result` is then what could not be
+    /// written yet.
+    pub(crate) latest: Option<Arc<Opened>>,
+    /// It has ended here, but its record could not be deleted yet: its cookie has to stay.
+    pub(crate) undeleted: bool,
+    /// Somebody is writing down that the session is used.
+    pub(crate) writing: bool,
+}
+
+impl Known {
+    /// Notes that the record of version `old` was replaced.
+    pub(crate) fn replace_latest(&mut self, old: Version, next: Arc<Opened>) {
+        if self.latest.as_ref().is_some_and(|latest| latest.version() == Some(old)) {
+            self.latest = Some(next);
+        }
+    }
 }
 
 /// How far a session has moved since this process first saw it.
@@ -127,6 +145,9 @@ impl Track {
                 attempts: None,
                 spent: None,
                 change: Change::Nothing,
+                latest: None,
+                undeleted: false,
+                writing: false,
             }),
         }
     }
@@ -163,6 +184,18 @@ impl Track {
         known.highest = pair;
         known.presented = false;
         self.highest.store(pair.as_u64(), Ordering::Release);
+    }
+
+    /// Notes that a stored session ends here and its record is to be deleted. Says whether this call
+    /// is the first; `None` if all that is done.
+    pub(crate) fn begin_end(&self) -> Option<bool> {
+        let mut known = self.lock();
+        let first = self.phase() != Phase::Ended;
+        if !first && !known.undeleted {
+            return None;
+        }
+        known.undeleted = true;
+        Some(first)
     }
 
     /// Whether this response is the one that deletes the cookie of a session ended by a handler.

@@ -124,7 +124,12 @@ impl UserBuilder {
         let lifetimes =
             Lifetimes { idle: EIGHT_HOURS, absolute: EIGHT_HOURS, refresh_after: EIGHT_HOURS };
         let schedule = Schedule::new(&session, &lifetimes);
-        LpUser::detached(Held::detached(Opened { session, schedule, current_key: true }))
+        LpUser::detached(Held::detached(Opened {
+            session,
+            schedule,
+            current_key: true,
+            stored: None,
+        }))
     }
 }
 

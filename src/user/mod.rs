@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 pub use self::axum::{LpUserRejection, MissingLayer, NotSignedIn};
 use crate::{
     account::AccountId,
-    refresh::{EndReason, Keeper},
+    refresh::{EndReason, EndedStored, Keeper},
     secret::AccessToken,
     session::{Held, Session},
 };
@@ -149,12 +149,25 @@ impl LpUser {
     ///
     /// # Errors
     ///
-    /// [`EndSessionError`] if a session store cannot be reached; a sealed session always ends.
-    #[expect(clippy::unused_async, reason = "a session store has to be asked")]
+    /// [`EndSessionError`] if a session store cannot be asked: the session has ended in this process
+    /// alone, and the store is asked again in the background until it can be. A sealed session always
+    /// ends.
+    ///
+    /// # Cancel safety
+    ///
+    /// The session ends in this process at the first poll; call it again to end it in the store.
     pub async fn end_session(&self) -> Result<(), EndSessionError> {
-        if let Some(keeper) = &self.keeper
-            && let Some(newest) = keeper.end(&self.held, EndReason::Logout)
-        {
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        let newest = match &keeper.depot {
+            None => keeper.end(&self.held, EndReason::Logout),
+            Some(depot) => {
+                match keeper.end_held(depot, &self.held, Some(EndReason::Logout)).await {
+                    EndedStored::Everywhere { newest } => newest,
+                    EndedStored::HereAlone => return Err(EndSessionError(())),
+                }
+            }
+        };
+        if let Some(newest) = newest {
             keeper.revoke_if_chosen(&newest.session);
             self.held.track.forget_cookie(keeper.clock.monotonic());
         }

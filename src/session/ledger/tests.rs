@@ -13,7 +13,7 @@ fn opened(session: Session) -> Arc<Opened> {
         refresh_after: Duration::from_secs(1800),
     };
     let schedule = Schedule::new(&session, &lifetimes);
-    Arc::new(Opened { session, schedule, current_key: true })
+    Arc::new(Opened { session, schedule, current_key: true, stored: None })
 }
 
 fn hold(ledger: &Ledger, session: &Session) -> Held {
@@ -35,9 +35,9 @@ fn all_who_hold_a_session_share_one_track() {
     let session = sample();
     let (first, second) = (hold(&ledger, &session), hold(&ledger, &refreshed(&session)));
     assert!(Arc::ptr_eq(&first.track, &second.track));
-    assert!(matches!(ledger.end(&first), Ending::Now(_)));
+    assert!(matches!(ledger.end(&first.track), Ending::Now(_)));
     assert_eq!(second.track.phase(), Phase::Ended);
-    assert!(matches!(ledger.end(&second), Ending::Before), "it ends once");
+    assert!(matches!(ledger.end(&second.track), Ending::Before), "it ends once");
 }
 
 /// Sealed rule 7: a logout drops the result.
@@ -47,8 +47,8 @@ fn an_end_takes_the_newest_tokens_with_it() {
     let session = sample();
     let held = hold(&ledger, &session);
     keep(&ledger, &held, refreshed(&session));
-    let Ending::Now(newest) = ledger.end(&held) else { panic!() };
-    assert_eq!(newest.session.pair.generation, 1);
+    let Ending::Now(newest) = ledger.end(&held.track) else { panic!() };
+    assert_eq!(newest.expect("a result was kept").session.pair.generation, 1);
     assert!(held.track.lock().result.is_none());
 }
 
@@ -57,7 +57,7 @@ fn an_end_takes_the_newest_tokens_with_it() {
 fn an_end_is_remembered_without_anybody_holding_it() {
     let ledger = Ledger::new(LIMITS);
     let session = sample();
-    ledger.end(&hold(&ledger, &session));
+    ledger.end(&hold(&ledger, &session).track);
     let later = session.times.absolute_end.minus(Duration::from_secs(1));
     let again = ledger.hold(opened(session.clone()), later, Duration::from_secs(3600));
     assert_eq!(again.track.phase(), Phase::Ended);
@@ -87,14 +87,14 @@ fn when_full_unchanged_sessions_go_first_then_the_one_nearest_its_end() {
         .collect();
     let held: Vec<_> = sessions[..3].iter().map(|session| hold(&ledger, session)).collect();
     for held in &held {
-        ledger.end(held);
+        ledger.end(&held.track);
     }
     let unchanged = hold(&ledger, &sessions[3]);
     let newcomer = hold(&ledger, &sessions[4]);
     assert_eq!(unchanged.track.phase(), Phase::Dropped);
-    assert!(matches!(ledger.end(&unchanged), Ending::NotHere), "nobody would learn of it");
+    assert!(matches!(ledger.end(&unchanged.track), Ending::NotHere), "nobody would learn of it");
     assert_eq!(ledger.evictions(), (0, 0), "nothing was lost with it");
-    ledger.end(&newcomer);
+    ledger.end(&newcomer.track);
     drop(hold(&ledger, &sessions[5]));
     assert_eq!(ledger.evictions(), (1, 0));
     let known = |session| ledger.shard(SessionId::random()).tracks.contains_key(session);

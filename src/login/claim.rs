@@ -1,0 +1,67 @@
+//! One code, one token call in the whole cluster: a login is claimed in the session store.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+
+use super::{LoginDesk, Refusal, arrival::Arrival, pending::StateHash};
+use crate::respond::RejectionReason;
+
+/// A claim that could not be given back is given back a little later.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// When a store that has failed may fare better, in seconds.
+const RETRY_AFTER: u64 = 1;
+
+/// The answer of one of our own paths whose store cannot be asked: the same request may fare better.
+pub(super) fn store_unavailable() -> Refusal {
+    let refusal = Refusal::new(RejectionReason::StoreUnavailable);
+    Refusal { retry_after: Some(RETRY_AFTER), again: true, ..refusal }
+}
+
+impl LoginDesk {
+    /// Claims a login before its code is presented.
+    ///
+    /// # Errors
+    ///
+    /// What the callback comes to instead: another instance has the login, or the store cannot say.
+    pub(super) async fn claim(self: &Arc<Self>, hash: StateHash) -> Result<(), Arrival> {
+        let Some(depot) = &self.keeper.depot else { return Ok(()) };
+        match depot.vault.claim(&hash.mark(), self.patience).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Arrival::Elsewhere),
+            Err(_) => {
+                // The claim may stand all the same.
+                self.unclaim_later(hash);
+                Err(Arrival::Failed {
+                    reason: RejectionReason::StoreUnavailable,
+                    retry_after: Some(RETRY_AFTER),
+                    unspent: true,
+                })
+            }
+        }
+    }
+
+    /// Gives a login back whose code is unspent, so that it can be finished at any instance.
+    pub(super) async fn unclaim(self: &Arc<Self>, hash: StateHash) {
+        let Some(depot) = &self.keeper.depot else { return };
+        if depot.vault.unclaim(&hash.mark()).await.is_err() {
+            self.unclaim_later(hash);
+        }
+    }
+
+    fn unclaim_later(self: &Arc<Self>, hash: StateHash) {
+        let desk = Arc::clone(self);
+        let until = self.keeper.clock.monotonic().saturating_add(self.patience);
+        self.keeper.tasks.spawn(async move {
+            let Some(depot) = &desk.keeper.depot else { return };
+            while desk.keeper.clock.monotonic() < until && !desk.keeper.tasks.is_shutting_down() {
+                sleep(RETRY_EVERY).await;
+                // Another callback has begun to use it meanwhile.
+                if desk.exchanges.knows(hash) || depot.vault.unclaim(&hash.mark()).await.is_ok() {
+                    return;
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,87 @@
+//! From the cookies of a request to a session that may serve it.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::recall::{Recalled, Tickets};
+use crate::{
+    clock::Timestamp,
+    refresh::{
+        flight::Awaited,
+        keeper::{Considered, Keeper},
+    },
+    session::Held,
+};
+
+/// Seconds after which a store that has failed may fare better.
+const RETRY_AFTER: u64 = 1;
+
+/// What becomes of a request after the store was asked, or a refresh awaited.
+#[derive(Debug)]
+pub(crate) enum Ready {
+    Serve {
+        served: Held,
+        /// A cookie that the response sets, since the one that came was sealed by a former key.
+        renewed: Option<HeaderValue>,
+    },
+    /// Not now; whole seconds until another try may fare better.
+    Unavailable(u64),
+    /// No session.
+    Nobody {
+        /// There was a cookie, and it is worthless for good.
+        dead: bool,
+    },
+    /// There is a session, and another site makes use of it.
+    CrossSite,
+}
+
+impl From<Awaited> for Ready {
+    fn from(awaited: Awaited) -> Self {
+        match awaited {
+            Awaited::Serve(served) => Self::Serve { served, renewed: None },
+            Awaited::Unavailable(seconds) => Self::Unavailable(seconds),
+            Awaited::Over { dead } => Self::Nobody { dead },
+        }
+    }
+}
+
+impl Keeper {
+    /// Finds the session of a request in the store, and refreshes it first where it has expired.
+    /// With `cross_site` nothing is served, but only a session is refused for it.
+    pub(crate) async fn ready(
+        self: &Arc<Self>,
+        tickets: Tickets,
+        now: Timestamp,
+        cross_site: bool,
+    ) -> Ready {
+        let Some(depot) = &self.depot else { return Ready::Nobody { dead: false } };
+        let Ok(recalled) = self.recall(depot, tickets, now).await else {
+            return Ready::Unavailable(RETRY_AFTER);
+        };
+        let (held, considered, renew) = match recalled {
+            Recalled::Nobody { dead } => return Ready::Nobody { dead },
+            Recalled::Ambiguous => return Ready::Nobody { dead: false },
+            Recalled::Session { .. } if cross_site => return Ready::CrossSite,
+            Recalled::Session { held, considered, renew } => (held, considered, renew),
+        };
+        let awaited = match considered {
+            Considered::Serve { served, refresh } => {
+                if refresh && !self.tasks.is_shutting_down() {
+                    // Its result is the next request's.
+                    self.refresh(&served);
+                }
+                Awaited::Serve(served)
+            }
+            Considered::Wait { served } => self.refresh_first(&held, served).await,
+            Considered::Over { dead } => Awaited::Over { dead },
+        };
+        match awaited {
+            Awaited::Serve(served) => {
+                let cookie = |ticket: super::Ticket| self.mint.voucher_cookie(&ticket.voucher, now);
+                Ready::Serve { served, renewed: renew.map(cookie) }
+            }
+            other => other.into(),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! One sealed value: what is put in front of it, and what it is bound to.
+
+use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
+use zeroize::Zeroizing;
+
+use super::{
+    Unopenable,
+    envelope::{self, Envelope, KEY_ID_LEN},
+};
+use crate::secret::random_bytes;
+
+/// Seals `payload` under `key`, whose id stands in clear in front.
+pub(super) fn seal(
+    key: &LessSafeKey,
+    key_id: &[u8; KEY_ID_LEN],
+    associated: &[u8],
+    payload: &[u8],
+) -> Vec<u8> {
+    let nonce: [u8; envelope::NONCE_LEN] = random_bytes();
+    let mut bytes = Vec::with_capacity(envelope::OVERHEAD + payload.len());
+    envelope::write_head(&mut bytes, key_id, &nonce);
+    let mut body = Zeroizing::new(Vec::with_capacity(payload.len() + envelope::TAG_LEN));
+    body.extend_from_slice(payload);
+    key.seal_in_place_append_tag(
+        Nonce::assume_unique_for_key(nonce),
+        Aad::from(associated),
+        &mut *body,
+    )
+    .expect("a payload of some kilobytes is below the cipher's limit");
+    bytes.extend_from_slice(&body);
+    bytes
+}
+
+/// Opens what [`seal`] made; `bytes` are those of `envelope`.
+pub(super) fn open(
+    key: &LessSafeKey,
+    nonce: [u8; envelope::NONCE_LEN],
+    associated: &[u8],
+    mut bytes: Zeroizing<Vec<u8>>,
+) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
+    let length = key
+        .open_in_place(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(associated),
+            &mut bytes[envelope::HEAD_LEN..],
+        )
+        .map_err(|_| Unopenable::Broken)?
+        .len();
+    bytes.truncate(envelope::HEAD_LEN + length);
+    bytes.drain(..envelope::HEAD_LEN);
+    Ok(bytes)
+}
+
+/// The key id and nonce of a sealed value.
+pub(super) fn head(
+    bytes: &[u8],
+) -> Result<([u8; KEY_ID_LEN], [u8; envelope::NONCE_LEN]), Unopenable> {
+    let Envelope { key_id, nonce } = Envelope::parse(bytes)?;
+    Ok((*key_id, *nonce))
+}
+
+/// Version, key id and `parts`, each with its length in front: what a sealed value is bound to.
+pub(super) fn associated<const N: usize>(key_id: &[u8; KEY_ID_LEN], parts: [&[u8]; N]) -> Vec<u8> {
+    let length = parts.iter().map(|part| part.len() + 4).sum::<usize>() + 5 + 4 + KEY_ID_LEN;
+    let mut data = Vec::with_capacity(length);
+    for part in [&[envelope::VERSION][..], key_id].into_iter().chain(parts) {
+        let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        data.extend_from_slice(&length.to_be_bytes());
+        data.extend_from_slice(part);
+    }
+    data
+}

@@ -1,0 +1,359 @@
+//! The records of one application in its session store: sealed, bound to their place, in time.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::{
+    Opened,
+    record::Session,
+    store::{
+        IndexEntry, Lease, LeaseOwner, Leased, SessionStore, StoreError, StoredRecord, Swap,
+        Version,
+    },
+    voucher::{KeyNames, Voucher},
+};
+use crate::{
+    clock::Timestamp,
+    refresh::{Lifetimes, Schedule},
+    seal::{RecordPlace, Unopenable, VaultSealer},
+    telemetry::Telemetry,
+};
+
+/// No request waits longer for a store to say something.
+const READ_WITHIN: Duration = Duration::from_millis(250);
+
+/// Nor for it to write something.
+const WRITE_WITHIN: Duration = Duration::from_millis(500);
+
+/// Keeps and finds the records of one application.
+pub(crate) struct Vault {
+    store: Arc<dyn SessionStore>,
+    /// Absent where records do not leave the process.
+    sealer: VaultSealer,
+    pub(crate) names: KeyNames,
+    client_id: Box<str>,
+    lifetimes: Lifetimes,
+    telemetry: Telemetry,
+    /// Whether the last call has failed.
+    failing: AtomicBool,
+}
+
+/// Which record a stored session was read from, or written to.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) voucher: Arc<Voucher>,
+    pub(crate) version: Version,
+    /// How many times its refresh token has been presented without an answer that was kept.
+    pub(crate) presented: u32,
+    /// The browser of the login, where that is recorded.
+    pub(crate) user_agent: Option<Arc<str>>,
+}
+
+/// What stands in a record in front of the session.
+#[derive(Serialize, Deserialize)]
+struct Head<'a> {
+    presented: u32,
+    user_agent: Option<&'a str>,
+}
+
+/// What stands where a record should.
+#[derive(Debug)]
+pub(crate) enum Lookup {
+    Absent,
+    /// A record under a key, or of a version, that is not known here: another instance may know it.
+    Foreign,
+    /// This one, as this process knows it already.
+    Same,
+    Found(Opened),
+}
+
+/// A session in the index of its user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IndexedSession {
+    pub(crate) created: u64,
+    pub(crate) last_seen: u64,
+    pub(crate) user_agent: Option<Box<str>>,
+}
+
+impl Vault {
+    pub(crate) fn new(
+        store: Arc<dyn SessionStore>,
+        sealer: VaultSealer,
+        names: KeyNames,
+        client_id: &str,
+        lifetimes: Lifetimes,
+        telemetry: Telemetry,
+    ) -> Self {
+        let client_id = client_id.into();
+        let failing = AtomicBool::new(false);
+        Self { store, sealer, names, client_id, lifetimes, telemetry, failing }
+    }
+
+    /// Whether the latest call was answered.
+    pub(crate) fn answers(&self) -> bool {
+        !self.failing.load(Ordering::Relaxed)
+    }
+
+    /// See [`SessionStore::epoch`].
+    pub(crate) fn epoch(&self) -> u64 {
+        self.store.epoch()
+    }
+
+    /// Loads the record of `voucher`, unless it is still the version `known`.
+    ///
+    /// What cannot be read as a record of this voucher is removed, and absent (S10).
+    pub(crate) async fn load(
+        &self,
+        voucher: &Arc<Voucher>,
+        known: Option<Version>,
+    ) -> Result<Lookup, StoreError> {
+        let Some(record) = self.call("load", READ_WITHIN, self.store.load(&voucher.key)).await?
+        else {
+            return Ok(Lookup::Absent);
+        };
+        if known == Some(record.version()) {
+            return Ok(Lookup::Same);
+        }
+        match self.open(voucher, &record) {
+            Ok(opened) => Ok(Lookup::Found(opened)),
+            Err(Unopenable::Foreign) => Ok(Lookup::Foreign),
+            Err(Unopenable::Broken) => {
+                tracing::warn!("a session record cannot be read and is removed");
+                self.telemetry.broken_record();
+                self.delete(voucher).await?;
+                Ok(Lookup::Absent)
+            }
+        }
+    }
+
+    fn open(&self, voucher: &Arc<Voucher>, record: &StoredRecord) -> Result<Opened, Unopenable> {
+        let opened;
+        let (payload, current_key) = if self.store.stays_in_process() {
+            (record.content().as_ref(), true)
+        } else {
+            opened =
+                self.sealer.open_record(place(voucher, &record.version()), record.content())?;
+            (opened.payload.as_slice(), opened.current_key)
+        };
+        let (head, payload) =
+            postcard::take_from_bytes::<Head<'_>>(payload).map_err(|_| Unopenable::Broken)?;
+        let session = Session::from_payload(payload, &self.client_id)
+            .filter(|session| session.id == voucher.id)
+            .ok_or(Unopenable::Broken)?;
+        let stored = Stored {
+            voucher: Arc::clone(voucher),
+            version: record.version(),
+            presented: head.presented,
+            user_agent: head.user_agent.map(Arc::from),
+        };
+        Ok(self.opened(session, stored, current_key))
+    }
+
+    /// A session and what follows from its times.
+    pub(crate) fn opened(&self, session: Session, stored: Stored, current_key: bool) -> Opened {
+        let schedule = Schedule::new(&session, &self.lifetimes);
+        Opened { session, schedule, current_key, stored: Some(stored) }
+    }
+
+    /// Stores a new session.
+    pub(crate) async fn create(&self, opened: &Opened, now: Timestamp) -> Result<(), StoreError> {
+        let Some(stored) = &opened.stored else { return Ok(()) };
+        let (record, ttl) = self.record(opened, now);
+        let create = self.store.create(&stored.voucher.key, record, ttl);
+        self.call("create", WRITE_WITHIN, create).await
+    }
+
+    /// Writes `next` where the record still has the version `old`.
+    pub(crate) async fn update(
+        &self,
+        old: Version,
+        next: &Opened,
+        now: Timestamp,
+    ) -> Result<Swap, StoreError> {
+        let Some(stored) = &next.stored else { return Ok(Swap::Absent) };
+        let (record, ttl) = self.record(next, now);
+        let update = self.store.update(&stored.voucher.key, old, record, ttl);
+        self.call("update", WRITE_WITHIN, update).await
+    }
+
+    fn record(&self, opened: &Opened, now: Timestamp) -> (StoredRecord, Duration) {
+        let ttl = opened.schedule.ends_at.since(now);
+        let Some(Stored { voucher, version, presented, user_agent }) = &opened.stored else {
+            return (StoredRecord::unreadable(), Duration::ZERO);
+        };
+        let session = Zeroizing::new(opened.session.to_payload(&self.client_id));
+        let head = Head { presented: *presented, user_agent: user_agent.as_deref() };
+        let head = postcard::to_stdvec(&head).expect("a flat structure serializes");
+        let payload = [&head, session.as_slice()].concat();
+        let content = if self.store.stays_in_process() {
+            payload
+        } else {
+            let payload = Zeroizing::new(payload);
+            self.sealer.seal_record(place(voucher, version), &payload)
+        };
+        (StoredRecord::new(*version, content), ttl)
+    }
+
+    pub(crate) async fn delete(&self, voucher: &Voucher) -> Result<(), StoreError> {
+        self.delete_key(&voucher.key).await
+    }
+
+    pub(crate) async fn delete_key(&self, key: &str) -> Result<(), StoreError> {
+        self.call("delete", WRITE_WITHIN, self.store.delete(key)).await
+    }
+
+    pub(crate) async fn delete_if(
+        &self,
+        voucher: &Voucher,
+        version: Version,
+    ) -> Result<Swap, StoreError> {
+        let delete = self.store.delete_if(&voucher.key, version);
+        self.call("delete_if", WRITE_WITHIN, delete).await
+    }
+
+    pub(crate) async fn lease(
+        &self,
+        voucher: &Voucher,
+        lease: Lease,
+        ttl: Duration,
+    ) -> Result<Leased, StoreError> {
+        let take = self.store.lease(&voucher.lease_key, lease, ttl);
+        self.call("lease", WRITE_WITHIN, take).await
+    }
+
+    pub(crate) async fn release(
+        &self,
+        voucher: &Voucher,
+        owner: LeaseOwner,
+    ) -> Result<(), StoreError> {
+        let release = self.store.release(&voucher.lease_key, owner);
+        self.call("release", WRITE_WITHIN, release).await
+    }
+
+    /// Claims a login for this process, once in the whole cluster.
+    pub(crate) async fn claim(&self, state: &[u8], ttl: Duration) -> Result<bool, StoreError> {
+        let key = self.names.claim(state);
+        let record = StoredRecord::new(Version::random(), Vec::new());
+        match self.call("claim", WRITE_WITHIN, self.store.create(&key, record, ttl)).await {
+            Ok(()) => Ok(true),
+            Err(StoreError::Taken) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives a login back: its code is unspent.
+    pub(crate) async fn unclaim(&self, state: &[u8]) -> Result<(), StoreError> {
+        self.delete_key(&self.names.claim(state)).await
+    }
+
+    /// Notes a session in the index of its user.
+    pub(crate) async fn index(&self, opened: &Opened, now: Timestamp) -> Result<(), StoreError> {
+        let Some(stored) = &opened.stored else { return Ok(()) };
+        let key = &stored.voucher.key;
+        let times = &opened.session.times;
+        let entry = IndexedSession {
+            created: times.authenticated_at.as_millis(),
+            last_seen: times.last_seen.as_millis(),
+            user_agent: stored.user_agent.as_deref().map(Into::into),
+        };
+        let payload = postcard::to_stdvec(&entry).expect("a flat structure serializes");
+        let content = self.sealer.seal_entry(key, &payload).into();
+        let session = &opened.session;
+        let user = self.users(session.account.as_str(), &session.identity.subject).swap_remove(0);
+        let ttl = session.times.absolute_end.since(now);
+        let entry = IndexEntry { record: key.to_string(), content };
+        self.call("index_add", WRITE_WITHIN, self.store.index_add(&user, entry, ttl)).await
+    }
+
+    /// The sessions of a user: keys of records, and what the index says of them.
+    pub(crate) async fn indexed(
+        &self,
+        account: &str,
+        subject: &str,
+    ) -> Result<Vec<(String, IndexedSession)>, StoreError> {
+        let mut found = Vec::new();
+        for user in self.users(account, subject) {
+            let entries = self.call("index", READ_WITHIN, self.store.index(&user)).await?;
+            found.extend(entries.into_iter().filter_map(|IndexEntry { record, content }| {
+                let payload = self.sealer.open_entry(&record, &content).ok()?;
+                Some((record, postcard::from_bytes(&payload).ok()?))
+            }));
+        }
+        Ok(found)
+    }
+
+    /// Takes a record out of the index of its user.
+    pub(crate) async fn unindex(
+        &self,
+        account: &str,
+        subject: &str,
+        record: &str,
+    ) -> Result<(), StoreError> {
+        for user in self.users(account, subject) {
+            let remove = self.store.index_remove(&user, record);
+            self.call("index_remove", WRITE_WITHIN, remove).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is a record under a key of the index.
+    pub(crate) async fn has(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(self.call("load", READ_WITHIN, self.store.load(key)).await?.is_some())
+    }
+
+    /// The names of a user's index, today's first.
+    fn users(&self, account: &str, subject: &str) -> Vec<Box<str>> {
+        self.sealer.user_names(account, subject).map(|name| self.names.user(&name)).collect()
+    }
+
+    /// Asks the store, for so long and no longer; counts what fails.
+    async fn call<T>(
+        &self,
+        verb: &'static str,
+        within: Duration,
+        asked: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let result = match timeout(within, asked).await {
+            Ok(result) => result,
+            Err(elapsed) => Err(StoreError::Unavailable(elapsed.into())),
+        };
+        match &result {
+            Ok(_) | Err(StoreError::Taken) => {
+                if self.failing.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the session store answers again");
+                }
+            }
+            Err(error) => {
+                self.telemetry.store_failed(error);
+                let first = !self.failing.swap(true, Ordering::Relaxed);
+                let (kind, error) = (error.as_str(), error as &dyn std::error::Error);
+                if first {
+                    tracing::error!(verb, kind, error, "the session store does not do its work");
+                } else {
+                    tracing::debug!(verb, kind, error, "the session store does not do its work");
+                }
+            }
+        }
+        result
+    }
+}
+
+fn place<'a>(voucher: &'a Voucher, version: &'a Version) -> RecordPlace<'a> {
+    RecordPlace { secret: voucher.secret(), key: &voucher.key, version: version.as_bytes() }
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vault").field("store", &self.store).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,166 @@
+//! What the cookie of a stored session holds: the secret that finds and opens its record.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{Context, SHA256, digest};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::id::SessionId;
+use crate::{account::AccountId, clock::Timestamp, secret::random_bytes};
+
+/// A cookie's claim to a record: 256 random bits, made at login, and what follows from them.
+pub(crate) struct Voucher {
+    secret: Zeroizing<[u8; 32]>,
+    /// When the session ends, whatever happens.
+    pub(crate) absolute_end: Timestamp,
+    /// What this process knows the session by.
+    pub(crate) id: SessionId,
+    /// Where its record is in the store. Not worth anything without the secret.
+    pub(crate) key: Box<str>,
+    /// Where the lease on its refresh is.
+    pub(crate) lease_key: Box<str>,
+}
+
+/// How the keys of one application in a store begin: two applications, or two installations of one,
+/// never meet.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyNames {
+    prefix: Box<str>,
+}
+
+/// The bytes inside the seal.
+#[derive(Serialize, Deserialize)]
+struct Wire<'a> {
+    client: &'a str,
+    account: &'a str,
+    secret: [u8; 32],
+    absolute_end: u64,
+}
+
+impl KeyNames {
+    /// `prefix` stands in front of a hash of redirect URI and client id.
+    pub(crate) fn new(prefix: &str, redirect_uri: &str, client_id: &str) -> Self {
+        let mut context = Context::new(&SHA256);
+        context.update(redirect_uri.as_bytes());
+        context.update(b"\0");
+        context.update(client_id.as_bytes());
+        let hash = context.finish();
+        let tag = base64_simd::URL_SAFE_NO_PAD.encode_to_string(&hash.as_ref()[..12]);
+        Self { prefix: format!("{prefix}{tag}").into() }
+    }
+
+    fn record(&self, hash: &[u8]) -> Box<str> {
+        self.name("session", hash)
+    }
+
+    fn lease(&self, hash: &[u8]) -> Box<str> {
+        self.name("lease", hash)
+    }
+
+    /// Where the login with this hash of its `state` is claimed.
+    pub(crate) fn claim(&self, state: &[u8]) -> Box<str> {
+        self.name("login", digest(&SHA256, state).as_ref())
+    }
+
+    /// A user's index.
+    pub(crate) fn user(&self, name: &[u8; 32]) -> Box<str> {
+        self.name("user", name)
+    }
+
+    fn name(&self, kind: &str, hash: &[u8]) -> Box<str> {
+        let hash = base64_simd::URL_SAFE_NO_PAD.encode_to_string(hash);
+        format!("{}:{kind}:{hash}", self.prefix).into()
+    }
+}
+
+impl Voucher {
+    /// The voucher of a new session.
+    pub(crate) fn random(names: &KeyNames, absolute_end: Timestamp) -> Self {
+        Self::new(names, Zeroizing::new(random_bytes()), absolute_end)
+    }
+
+    fn new(names: &KeyNames, secret: Zeroizing<[u8; 32]>, absolute_end: Timestamp) -> Self {
+        let hash = digest(&SHA256, secret.as_slice());
+        let (key, lease_key) = (names.record(hash.as_ref()), names.lease(hash.as_ref()));
+        Self { secret, absolute_end, id: SessionId::of_hash(hash.as_ref()), key, lease_key }
+    }
+
+    pub(crate) fn secret(&self) -> &[u8; 32] {
+        &self.secret
+    }
+
+    /// The payload of the cookie for the application `client` and this account.
+    pub(crate) fn to_payload(&self, client: &str, account: &AccountId) -> Zeroizing<Vec<u8>> {
+        let wire = Wire {
+            client,
+            account: account.as_str(),
+            secret: *self.secret,
+            absolute_end: self.absolute_end.as_millis(),
+        };
+        Zeroizing::new(
+            postcard::to_stdvec(&wire).expect("a flat structure of known length serializes"),
+        )
+    }
+
+    /// Reads a payload back; `None` if it is another client's or account's.
+    pub(crate) fn from_payload(
+        payload: &[u8],
+        names: &KeyNames,
+        client: &str,
+        account: &AccountId,
+    ) -> Option<Self> {
+        let (wire, rest) = postcard::take_from_bytes::<Wire<'_>>(payload).ok()?;
+        if !rest.is_empty() || wire.client != client || wire.account != account.as_str() {
+            return None;
+        }
+        let absolute_end = Timestamp::from_millis(wire.absolute_end);
+        Some(Self::new(names, Zeroizing::new(wire.secret), absolute_end))
+    }
+}
+
+impl fmt::Debug for Voucher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Voucher").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> KeyNames {
+        KeyNames::new("", "https://a.example/callback", "client")
+    }
+
+    #[test]
+    fn a_voucher_comes_back_from_its_payload_for_its_own_application_alone() {
+        let account: AccountId = "12345678".parse().unwrap();
+        let voucher = Voucher::random(&names(), Timestamp::from_secs(1_800_000_000));
+        let payload = voucher.to_payload("client", &account);
+        let read = |client, account| Voucher::from_payload(&payload, &names(), client, account);
+        let back = read("client", &account).unwrap();
+        assert_eq!((&back.key, back.id), (&voucher.key, voucher.id));
+        assert_eq!(back.absolute_end, voucher.absolute_end);
+        assert!(read("another", &account).is_none());
+        assert!(read("client", &"other".parse().unwrap()).is_none());
+    }
+
+    /// D16, D03: names of two applications never meet, and none of them is the secret.
+    #[test]
+    fn keys_begin_with_the_application_and_end_in_a_hash() {
+        let voucher = Voucher::random(&names(), Timestamp::default());
+        for other in [
+            KeyNames::new("", "https://b.example/callback", "client"),
+            KeyNames::new("", "https://a.example/callback", "other"),
+            KeyNames::new("x:", "https://a.example/callback", "client"),
+        ] {
+            let secret = Zeroizing::new(*voucher.secret());
+            assert_ne!(Voucher::new(&other, secret, Timestamp::default()).key, voucher.key);
+        }
+        let secret = base64_simd::URL_SAFE_NO_PAD.encode_to_string(voucher.secret());
+        assert!(!voucher.key.contains(&secret));
+        assert_ne!(voucher.key, voucher.lease_key);
+        assert!(voucher.key.bytes().all(|b| b.is_ascii_graphic()));
+    }
+}
