@@ -4,10 +4,12 @@
 //! [`redis`] in Redis or Valkey.
 
 mod error;
+mod memory;
 mod record;
 
 pub use self::{
     error::StoreError,
+    memory::MemoryStore,
     record::{StoredRecord, Version},
 };
 
