@@ -51,7 +51,7 @@ pub use respond::{
 };
 pub use secret::{AccessToken, ClientSecret, InvalidSessionKey, SessionKey};
 pub use sentinel::{InvalidTokenApiVersion, TokenApiVersion};
-pub use session::store::MemoryStore;
+pub use session::store::{MemoryStore, SessionStore};
 pub use user::{EndSessionError, LpUser, NoAccessToken};
 
 #[cfg(feature = "axum")]

@@ -66,6 +66,11 @@ impl Browser {
         }
     }
 
+    /// The same browser at another instance: cookies ignore ports.
+    pub fn moved_to(&self, app: &App) -> Self {
+        Self { app: app.url.clone(), ..self.clone() }
+    }
+
     /// A browser that is signed in as MockSentinel's agent.
     pub async fn signed_in(app: &App) -> Self {
         let mut browser = Self::new(app);
