@@ -52,7 +52,9 @@ pub use respond::{
 pub use secret::{AccessToken, ClientSecret, InvalidSessionKey, SessionKey};
 pub use sentinel::{InvalidTokenApiVersion, TokenApiVersion};
 pub use session::store::{MemoryStore, SessionStore};
-pub use user::{EndSessionError, LpUser, NoAccessToken};
+pub use user::{
+    EndSessionError, FreshTokenError, LpUser, NoAccessToken, SessionInfo, Sessions, SessionsError,
+};
 
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]

@@ -8,7 +8,7 @@ use super::{service::LpAuth, shared::Shared};
 use crate::{
     caller::RequireLayer,
     config::{Builder, ConfigError},
-    user::LpUser,
+    user::{LpUser, Sessions},
 };
 
 /// Signs users in with LivePerson Conversational Cloud and puts an [`LpUser`] into the extensions
@@ -76,6 +76,10 @@ pub struct Health {
     pub ready: bool,
     /// Whether the account's Sentinel is known, so that a login can start without a look-up.
     pub sentinel_known: bool,
+    /// Whether the session store has answered the latest call; `true` without a store. While it does
+    /// not, requests with a session are answered with 503: where other instances may reach it, take
+    /// this one out of service.
+    pub store_answers: bool,
     /// Sessions and results that gave way because a limit was reached: raise the limit.
     pub evicted_entries: u64,
     /// See [`Health::evicted_entries`].
@@ -156,6 +160,11 @@ impl LpAuthLayer {
         RequireLayer::only_if(Arc::clone(&self.shared.keeper), condition)
     }
 
+    /// All sessions of a user, on whatever device: with a session store they can be listed and ended.
+    pub fn sessions(&self) -> Sessions {
+        Sessions::new(Arc::clone(&self.shared.keeper))
+    }
+
     /// How the layer is doing. Does no I/O.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -164,6 +173,7 @@ impl LpAuthLayer {
         Health {
             ready: !keeper.tasks.is_shutting_down(),
             sentinel_known: keeper.sentinel.known_host(&self.shared.desk.account).is_some(),
+            store_answers: keeper.depot.as_ref().is_none_or(|depot| depot.vault.answers()),
             evicted_entries,
             evicted_results,
         }

@@ -156,6 +156,13 @@ impl Keeper {
         Awaited::Unavailable(whole_seconds(left))
     }
 
+    /// Waits for a flight, at most 6 s.
+    pub(super) async fn await_landing(&self, landing: &mut Landing) {
+        let patience = first_of(sleep(WAIT_AT_MOST), self.tasks.shutdown_deadline());
+        // The channel closes when the flight has landed.
+        first_of(landing.changed(), patience).await;
+    }
+
     /// Lets a response's head wait for its session's new cookie.
     pub(crate) async fn linger(&self, mut landing: Landing) {
         // Either way the flight goes on; an error only says that it has landed.

@@ -57,7 +57,8 @@ pub struct SessionEnd {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// The user logged out, or a handler called `LpUser::end_session`.
+    /// The user logged out, or the application ended the session (`LpUser::end_session`,
+    /// `Sessions`).
     Logout,
     /// The same browser signed in again.
     Replaced,
@@ -385,14 +386,14 @@ impl Keeper {
 
     /// Tells log, metric and hook that a session has ended.
     pub(super) fn announce_end(&self, session: &Session, reason: EndReason) {
+        self.announce(&session.identity.subject, &session.account, reason);
+    }
+
+    pub(super) fn announce(&self, user: &str, account: &AccountId, reason: EndReason) {
         tracing::info!(reason = reason.as_str(), "session ended");
         self.telemetry.session_ended(reason);
         if let Some(hook) = &self.on_session_end {
-            let end = SessionEnd {
-                reason,
-                user_id: session.identity.subject.clone(),
-                account: session.account.clone(),
-            };
+            let end = SessionEnd { reason, user_id: user.into(), account: account.clone() };
             self.tasks.spawn(hook(end));
         }
     }

@@ -3,10 +3,12 @@
 //! [`beginning`] takes up what a login has made. [`policy`] says from times alone what a session needs, [`keeper`] weighs that for a request,
 //! [`flight`] is one refresh with its many waiters, [`outcome`] what its answer means,
 //! [`identity`] whose tokens it has brought; [`stored`] does all that where sessions are in a store.
-//! [`survey`] looks at what a browser brings to our own paths, [`log_out`] ends it, [`revocation`] gives tokens back, and [`tasks`] lets a shutdown wait for what is under way.
+//! [`fresh`] gives long-lived work a live token ([`forced`] where one was refused). [`survey`] looks at what a browser brings to our own paths, [`log_out`] ends it, [`revocation`] gives tokens back, and [`tasks`] lets a shutdown wait for what is under way.
 
 mod beginning;
 mod flight;
+mod forced;
+mod fresh;
 mod identity;
 mod keeper;
 mod log_out;
@@ -21,6 +23,7 @@ pub use self::keeper::{EndReason, SessionEnd};
 pub(crate) use self::{
     beginning::NewSession,
     flight::{Departure, Landing, whole_seconds},
+    fresh::Fresh,
     keeper::{Considered, Found, Keeper, OnSessionEnd},
     log_out::LoggedOut,
     policy::{Lifetimes, Schedule},

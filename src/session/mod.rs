@@ -27,7 +27,7 @@ pub(crate) use self::{
     record::{Identity, LoginMark, Session, Times, Tokens},
     store::{Lease, LeaseOwner, Leased, SessionStore, StoreError, Swap, Version},
     track::{Attempts, Known, Phase, Standing, Track, standing},
-    vault::{Lookup, Stored, Vault},
+    vault::{IndexedSession, Lookup, Stored, Vault},
     voucher::{KeyNames, Voucher},
 };
 use crate::refresh::Schedule;

@@ -50,6 +50,12 @@ impl KeyNames {
         Self { prefix: format!("{prefix}{tag}").into() }
     }
 
+    /// The id of the session whose record has this key.
+    pub(crate) fn session_id(&self, key: &str) -> Option<SessionId> {
+        let hash = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(key.rsplit(':').next()?).ok()?;
+        (hash.len() == 32).then(|| SessionId::of_hash(&hash))
+    }
+
     fn record(&self, hash: &[u8]) -> Box<str> {
         self.name("session", hash)
     }
@@ -141,6 +147,7 @@ mod tests {
         let read = |client, account| Voucher::from_payload(&payload, &names(), client, account);
         let back = read("client", &account).unwrap();
         assert_eq!((&back.key, back.id), (&voucher.key, voucher.id));
+        assert_eq!(names().session_id(&voucher.key), Some(voucher.id));
         assert_eq!(back.absolute_end, voucher.absolute_end);
         assert!(read("another", &account).is_none());
         assert!(read("client", &"other".parse().unwrap()).is_none());

@@ -2,14 +2,16 @@
 
 #[cfg(feature = "axum")]
 mod axum;
+mod sessions;
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
 #[cfg(feature = "axum")]
 pub use self::axum::{LpUserRejection, MissingLayer, NotSignedIn};
+pub use self::sessions::{SessionInfo, Sessions, SessionsError};
 use crate::{
     account::AccountId,
-    refresh::{EndReason, EndedStored, Keeper},
+    refresh::{EndReason, EndedStored, Fresh, Keeper},
     secret::AccessToken,
     session::{Held, Session},
 };
@@ -48,6 +50,28 @@ pub struct LpUser {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this user is not known by a session, so there is no access token to act with")]
 pub struct NoAccessToken(());
+
+/// There is no live access token; see [`LpUser::fresh_access_token`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FreshTokenError {
+    /// The session is over: there will be none.
+    #[error("the session has ended")]
+    Ended,
+    /// Sentinel, or the session store, cannot be asked now.
+    #[error("no live access token can be had now: try again in {retry_after_secs} s")]
+    #[non_exhaustive]
+    Unavailable {
+        /// After how many seconds another try may fare better, at least 1.
+        retry_after_secs: u64,
+    },
+    /// The refused token is less than a minute old: another would fare no better.
+    #[error("the refused access token is new: it is not its age that it was refused for")]
+    TooNew,
+    /// The user is not known by a session.
+    #[error(transparent)]
+    NoAccessToken(#[from] NoAccessToken),
+}
 
 /// The session could not be ended; see [`LpUser::end_session`].
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +145,61 @@ impl LpUser {
         Ok(&self.session().tokens.access)
     }
 
+    /// A live access token for work that outlives the request: background tasks, streams.
+    ///
+    /// It is the newest of the session that is known (with a session store: to any instance),
+    /// refreshed first where it has expired; whoever else asks meanwhile shares that refresh. Ask
+    /// each time a token is needed rather than keeping one.
+    ///
+    /// # Errors
+    ///
+    /// [`FreshTokenError`] says whether the session is over or another try may fare better.
+    ///
+    /// # Cancel safety
+    ///
+    /// A refresh that has begun goes on, and its result is kept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tower_lp_auth::{LpUser, FreshTokenError};
+    /// async fn watch(user: LpUser) -> Result<(), FreshTokenError> {
+    ///     let token = user.fresh_access_token().await?;
+    ///     // … call Conversational Cloud, sleep, and ask again
+    ///     # let _ = token;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn fresh_access_token(&self) -> Result<AccessToken, FreshTokenError> {
+        match &self.keeper {
+            Some(keeper) => token_of(keeper.fresh(&self.held).await),
+            None => Ok(self.access_token()?.clone()),
+        }
+    }
+
+    /// A live access token in place of one that an API has refused (401).
+    ///
+    /// Sends a refresh only if `refused` is the newest token and at least 60 s old, so that an API
+    /// which refuses everything does not make a loop; where there is a newer token, that is returned
+    /// without a call.
+    ///
+    /// # Errors
+    ///
+    /// [`FreshTokenError`]; [`FreshTokenError::TooNew`] if a refresh would not help.
+    ///
+    /// # Cancel safety
+    ///
+    /// A refresh that has begun goes on, and its result is kept.
+    pub async fn replace_access_token(
+        &self,
+        refused: &AccessToken,
+    ) -> Result<AccessToken, FreshTokenError> {
+        match &self.keeper {
+            Some(keeper) => token_of(keeper.replace_token(&self.held, refused).await),
+            None => Err(FreshTokenError::TooNew),
+        }
+    }
+
     /// When the access token ends.
     #[must_use]
     pub fn access_token_expires_at(&self) -> SystemTime {
@@ -172,6 +251,17 @@ impl LpUser {
             self.held.track.forget_cookie(keeper.clock.monotonic());
         }
         Ok(())
+    }
+}
+
+fn token_of(fresh: Fresh) -> Result<AccessToken, FreshTokenError> {
+    match fresh {
+        Fresh::Here(held) => Ok(held.opened.session.tokens.access.clone()),
+        Fresh::Ended => Err(FreshTokenError::Ended),
+        Fresh::Unavailable(retry_after_secs) => {
+            Err(FreshTokenError::Unavailable { retry_after_secs })
+        }
+        Fresh::TooNew => Err(FreshTokenError::TooNew),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Sessions whose records are in a store: found, refreshed once in the whole cluster, and ended.
 //!
 //! [`recall`] finds the session of a request and [`ready`] makes it fit to serve; [`plan`] decides what a refresh does next and
-//! [`flight`] does it; [`activity`] writes down that a session is used; [`end`] ends sessions, and
+//! [`flight`] does it; [`listing`] knows all sessions of a user; [`activity`] writes down that a session is used; [`end`] ends sessions, and
 //! [`recovery`] writes again what a fail-over may have lost.
 
 mod activity;
 mod end;
 mod flight;
+mod listing;
 pub(crate) mod plan;
 mod ready;
 mod recall;

@@ -127,6 +127,22 @@ impl Keeper {
         })
     }
 
+    /// What the store has of one session now; `None` if it is over.
+    pub(in crate::refresh) async fn look_again(
+        self: &Arc<Self>,
+        held: &Held,
+    ) -> Result<Option<Held>, StoreError> {
+        let (Some(depot), Some(stored)) = (&self.depot, &held.opened.stored) else {
+            return Ok(Some(held.clone()));
+        };
+        let voucher = Arc::clone(&stored.voucher);
+        let ticket = Ticket { voucher, track: Arc::clone(&held.track), current_key: true };
+        Ok(match self.look_up(depot, &ticket, self.now()).await? {
+            Found::Here(held) => Some(held),
+            Found::Gone { .. } => None,
+        })
+    }
+
     async fn look_up(
         self: &Arc<Self>,
         depot: &Depot,

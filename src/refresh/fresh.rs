@@ -1,0 +1,100 @@
+//! A live access token for work that outlives its request.
+
+use std::sync::Arc;
+
+use super::{
+    flight::{Awaited, Departure, whole_seconds},
+    forced::{Forced, forced},
+    keeper::{Considered, Keeper},
+};
+use crate::{secret::AccessToken, session::Held};
+
+/// What asking for a live token comes to.
+#[derive(Debug)]
+pub(crate) enum Fresh {
+    /// The session with it.
+    Here(Held),
+    /// The session is over.
+    Ended,
+    /// Not now; whole seconds until another try may fare better.
+    Unavailable(u64),
+    /// The token that was refused is too new for another to fare better.
+    TooNew,
+}
+
+/// When a store that has failed may fare better, in seconds.
+const RETRY_AFTER: u64 = 1;
+
+impl Keeper {
+    /// The newest of a session, with an access token that lives; refreshed first where it has
+    /// expired, and beside where that is due.
+    pub(crate) async fn fresh(self: &Arc<Self>, held: &Held) -> Fresh {
+        let held = match self.look_again(held).await {
+            Ok(Some(held)) => held,
+            Ok(None) => return Fresh::Ended,
+            Err(_) => return Fresh::Unavailable(RETRY_AFTER),
+        };
+        let awaited = match self.consider(&held, self.now()) {
+            Considered::Serve { served, refresh } => {
+                if refresh && !self.tasks.is_shutting_down() {
+                    self.refresh(&served);
+                }
+                Awaited::Serve(served)
+            }
+            Considered::Wait { served } => self.refresh_first(&held, served).await,
+            Considered::Over { dead } => Awaited::Over { dead },
+        };
+        awaited.into()
+    }
+
+    /// The same after `refused` did not work: refreshed at once if that is the newest token, and old
+    /// enough for a refresh to be of use.
+    pub(crate) async fn replace_token(
+        self: &Arc<Self>,
+        held: &Held,
+        refused: &AccessToken,
+    ) -> Fresh {
+        let newest = match self.fresh(held).await {
+            Fresh::Here(newest) => newest,
+            other => return other,
+        };
+        let session = &newest.opened.session;
+        let generation = session.pair.generation;
+        let failed = (session.tokens.access == *refused).then_some(generation);
+        let age = self.now().since(session.times.refreshed_at);
+        match forced(failed, generation, age) {
+            Forced::UseNewest => Fresh::Here(newest),
+            Forced::TooNew => Fresh::TooNew,
+            Forced::Send => self.refresh_now(newest).await,
+        }
+    }
+
+    async fn refresh_now(self: &Arc<Self>, held: Held) -> Fresh {
+        match self.refresh(&held) {
+            Departure::Started(mut landing) | Departure::Joined(mut landing) => {
+                self.await_landing(&mut landing).await;
+            }
+            Departure::Blocked(left) => return Fresh::Unavailable(whole_seconds(left)),
+            Departure::Moved => {}
+        }
+        match self.consider(&held, self.now()) {
+            Considered::Serve { served, .. } | Considered::Wait { served }
+                if served.pair().generation > held.pair().generation =>
+            {
+                Fresh::Here(served)
+            }
+            Considered::Over { .. } => Fresh::Ended,
+            _ => Fresh::Unavailable(RETRY_AFTER),
+        }
+    }
+}
+
+impl From<Awaited> for Fresh {
+    fn from(awaited: Awaited) -> Self {
+        match awaited {
+            Awaited::Serve(held) => Self::Here(held),
+            Awaited::Over { .. } => Self::Ended,
+            Awaited::Unavailable(seconds) => Self::Unavailable(seconds),
+        }
+    }
+}
