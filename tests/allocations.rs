@@ -28,6 +28,7 @@ async fn a_session_seen_before_costs_no_allocation_of_ours() {
 /// A session in a `MemoryStore`, with its index entry and its share of all tables.
 const MOST_BYTES: i64 = 1536;
 
+/// The store's part of a machine's memory: 100,000 sessions, with keys, index and tables.
 #[test]
 fn a_stored_session_takes_less_than_a_kibibyte_and_a_half() {
     let stored = stored::measure();

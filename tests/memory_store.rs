@@ -29,13 +29,14 @@ fn now<T>(verb: BoxFuture<'_, T>) -> T {
     verb.now_or_never().expect("no verb waits")
 }
 
-/// Every promise of a store, and so below.
+/// Every promise of a store, seen through two handles.
 #[tokio::test]
 async fn every_promise_is_kept_on_one_thread() {
     let store = MemoryStore::new(1000);
     store_suite([store.clone(), store]).await;
 }
 
+/// Every promise of a store, with calls that truly run at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_promise_is_kept_on_several_threads() {
     store_suite([MemoryStore::new(1000)]).await;
@@ -133,6 +134,7 @@ fn threads_at_once_fill_a_store_to_its_limit_and_no_further() {
     assert_eq!(count_all(&fill), ROOM, "after all were deleted");
 }
 
+/// Several layers can have one store.
 #[test]
 fn clones_share_their_content() {
     let store = MemoryStore::default();
