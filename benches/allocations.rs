@@ -1,8 +1,10 @@
-//! How often one request allocates behind the layer, and behind layers that do less.
+//! How often one request allocates behind the layer, and behind layers that do less; and what a
+//! session takes in a `MemoryStore`.
 
 #![allow(missing_docs, reason = "a program")]
 
 mod contenders;
+mod stored;
 
 use tokio::runtime::Builder;
 
@@ -20,4 +22,5 @@ fn main() {
         let over = i128::from(*own) - i128::from(floor);
         println!("{name:<24} {own:>12} {over:>+12}");
     }
+    println!("{}", stored::measure());
 }

@@ -1,7 +1,9 @@
-//! How often a request allocates behind the layer, counted by the allocator itself.
+//! What the layer and its store allocate, counted by the allocator itself.
 
 #[path = "../benches/contenders/mod.rs"]
 mod contenders;
+#[path = "../benches/stored/mod.rs"]
+mod stored;
 
 use self::contenders::{all, floor_of};
 
@@ -21,4 +23,17 @@ async fn a_session_seen_before_costs_no_allocation_of_ours() {
         let (own, floor) = (count(name), count(floor_of(name)));
         assert_eq!(own, floor + extra, "{name}: {own} against {floor}; all: {counts:?}");
     }
+}
+
+/// A session in a `MemoryStore`, with its index entry and its share of all tables.
+const MOST_BYTES: i64 = 1536;
+
+/// The store's part of a machine's memory: 100,000 sessions, with keys, index and tables.
+#[test]
+fn a_stored_session_takes_less_than_a_kibibyte_and_a_half() {
+    let stored = stored::measure();
+    println!("{stored}");
+    assert!(stored.bytes_each() < MOST_BYTES, "{stored}");
+    // All of it comes back: nothing is counted that is not the store's.
+    assert_eq!(stored.bytes_after, 0, "{stored}");
 }

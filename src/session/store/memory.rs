@@ -46,7 +46,8 @@ use crate::{Clock, SystemClock, error::BoxFuture};
 /// claim lives 10 minutes); besides them at most as many leases, and as many index entries over all
 /// users. Beyond that, `create`, `lease` and `index_add` fail with [`StoreError::Full`] and nothing
 /// that lives gives way: a login is answered with 503. What has outlived its time never counts as
-/// full. A session with its index entry takes about 0.9 KiB; see `docs/performance.md`.
+/// full. A session with its index entry takes a little more than 1 KiB; see
+/// `docs/performance.md`.
 ///
 /// # Locks
 ///

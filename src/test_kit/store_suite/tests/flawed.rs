@@ -166,10 +166,11 @@ impl Flawed {
         if self.has(Flaw::DeletesByPattern) {
             self.memory.keys.lock().unwrap().push(key.to_owned());
         }
-        if let (true, Err(StoreError::Taken)) = (self.has(Flaw::RefusalProlongs), &created) {
-            if let Some(there) = self.inner.load(key).await? {
-                self.inner.update(key, there.version(), there, ttl).await?;
-            }
+        if self.has(Flaw::RefusalProlongs)
+            && matches!(created, Err(StoreError::Taken))
+            && let Some(there) = self.inner.load(key).await?
+        {
+            self.inner.update(key, there.version(), there, ttl).await?;
         }
         created
     }
@@ -290,12 +291,10 @@ impl Flawed {
                     if self.has(Flaw::RenewalKeepsNote) { lease.note = note } else { ttl = left }
                 }
             }
-            (Flaw::LeaseLooksFirst, holder) => {
-                if holder.is_none_or(|holder| holder == lease.owner) {
-                    yield_now().await;
-                    let holder = self.memory.owners.lock().unwrap().get(key).copied();
-                    self.inner.release(key, holder.unwrap_or_default()).await?;
-                }
+            (Flaw::LeaseLooksFirst, None) => {
+                yield_now().await;
+                let holder = self.memory.owners.lock().unwrap().get(key).copied();
+                self.inner.release(key, holder.unwrap_or_default()).await?;
             }
             _ => {}
         }
