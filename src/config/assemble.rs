@@ -15,7 +15,7 @@ use crate::{
     jwt::{FetchKeys, IdTokenRules, IdTokenVerifier, KeySetDocument},
     login::{Exchanges, LoginDesk, ReturnGuard},
     middleware::{LpAuthLayer, Routes, Shared},
-    refresh::{Keeper, Lifetimes, Tasks},
+    refresh::{Keeper, Lifetimes, MAX_WAITING, Outbox, Tasks},
     seal::{Purpose, Sealer},
     sentinel::{HttpSetupError, KeyDocument, SentinelClient, SentinelSettings},
     session::{Cache, CookieNames, Ledger, LedgerLimits, Mint},
@@ -69,6 +69,7 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
              for development only"
         );
     }
+    let telemetry = Telemetry::new();
     let keeper = Arc::new(Keeper {
         verifier: IdTokenVerifier::new(id_token_rules, keys, Arc::clone(&clock)),
         clock,
@@ -81,9 +82,10 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
         lifetimes,
         sentinel,
         revoke_on_logout: builder.revoke_on_logout,
+        outbox: Arc::new(Outbox::new(MAX_WAITING, telemetry.clone())),
         on_session_end: builder.on_session_end,
         tasks: Tasks::new(),
-        telemetry: Telemetry::new(),
+        telemetry,
     });
     let desk = LoginDesk {
         keeper: Arc::clone(&keeper),

@@ -354,6 +354,6 @@ fn refreshed(
 }
 
 /// A random number from 0 to 1.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     f64::from(u32::from_le_bytes(random_bytes())) / f64::from(u32::MAX)
 }

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
+    outbox::Outbox,
     policy::{Freshness, Lifetimes},
     tasks::Tasks,
 };
@@ -31,6 +32,7 @@ pub(crate) struct Keeper {
     pub(crate) sentinel: Arc<SentinelClient>,
     pub(crate) verifier: IdTokenVerifier,
     pub(crate) revoke_on_logout: bool,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) on_session_end: Option<OnSessionEnd>,
     pub(crate) tasks: Tasks,
     pub(crate) telemetry: Telemetry,
