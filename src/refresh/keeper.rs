@@ -261,13 +261,14 @@ impl Keeper {
             Standing::Spent => return Considered::Over { dead: true },
             Standing::Overtaken => {
                 let schedule = &held.opened.schedule;
-                if schedule.is_over(now) || !schedule.access_token_lives(now) {
-                    return Considered::Over { dead: schedule.is_over(now) };
+                let over = held.track.is_over(&mut known, schedule, now);
+                if over || !schedule.access_token_lives(now) {
+                    return Considered::Over { dead: over };
                 }
                 return Considered::Serve { served: held.clone(), refresh: false };
             }
         };
-        if opened.schedule.is_over(now)
+        if held.track.is_over(&mut known, &opened.schedule, now)
             || known.spent.is_some_and(|spent| opened.session.pair.generation <= spent)
         {
             return Considered::Over { dead: true };
@@ -386,7 +387,7 @@ fn is_over(held: &Held, now: Timestamp) -> bool {
         Some(result) if held.pair() < known.highest => &result.opened,
         _ => &held.opened,
     };
-    newest.schedule.is_over(now)
+    newest.schedule.is_over(now.max(known.over_at))
 }
 
 /// The access token's life when Sentinel does not say: 8 hours, as it documents.

@@ -22,7 +22,7 @@ pub(crate) use self::{
     ledger::{Ending, Ledger, LedgerLimits},
     mint::Mint,
     record::{Identity, LoginMark, Session, Times, Tokens},
-    track::{Attempts, Known, Phase, Standing, Track, standing},
+    track::{Attempts, Known, Phase, Standing, Track, WIDEST_JUMP, standing},
 };
 use crate::refresh::Schedule;
 use std::sync::Arc;
@@ -51,7 +51,12 @@ impl Held {
     #[cfg(feature = "test-kit")]
     pub(crate) fn detached(opened: Opened) -> Self {
         let Session { id, pair, times, .. } = &opened.session;
-        let track = Arc::new(Track::new(*id, *pair, times.absolute_end));
+        let track = Arc::new(Track::new(
+            *id,
+            *pair,
+            times.absolute_end,
+            (times.authenticated_at, std::time::Duration::ZERO),
+        ));
         Self { opened: Arc::new(opened), track }
     }
 
