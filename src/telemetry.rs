@@ -9,7 +9,9 @@
 //! | `lp_auth_rejections_total` | `reason` | answers of ours instead of the inner service's |
 //! | `lp_auth_refreshes_total` | `outcome`: `success`, `discarded`, `failed`, `unknown`, `misconfigured` | calls to refresh |
 //! | `lp_auth_sessions_ended_total` | `reason` | ends of sessions |
-//! | `lp_auth_revocations_total` | `outcome`: `success`, `failed`, `misconfigured` | calls to revoke |
+//! | `lp_auth_revocations_total` | `outcome`: `success`, `misconfigured`, `unsupported`, `refused`, `gave_up` | revocations, once each, when they end |
+//! | `lp_auth_revocation_retries_total` | | tries after the first |
+//! | `lp_auth_revocations_waiting` (gauge) | | revocations that have failed and will be tried again |
 //! | `lp_auth_unopenable_cookies_total` | `kind`: `broken`, `foreign` | session cookies that did not open |
 //! | `lp_auth_store_errors_total` | `kind`: `unavailable`, `refused`, `full` | calls to the session store that failed |
 //! | `lp_auth_broken_records_total` | | records in the store that could not be read, and were removed |
@@ -17,14 +19,35 @@
 
 use crate::{refresh::EndReason, respond::RejectionReason, seal::Unopenable, session::StoreError};
 
-/// What a call to revoke comes to.
+/// What has become of a revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Revocation {
     Success,
-    /// Sentinel did not confirm it.
-    Failed,
     /// Sentinel refuses our own credentials.
     Misconfigured,
+    /// Sentinel does not revoke refresh tokens.
+    Unsupported,
+    /// Sentinel refuses it for another reason.
+    Refused,
+    /// Sentinel has not confirmed it in time.
+    GaveUp,
+}
+
+impl Revocation {
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "for metrics"))]
+    pub(crate) const ALL: &[Self] =
+        &[Self::Success, Self::Misconfigured, Self::Unsupported, Self::Refused, Self::GaveUp];
+
+    /// As it stands in logs and metrics.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Misconfigured => "misconfigured",
+            Self::Unsupported => "unsupported",
+            Self::Refused => "refused",
+            Self::GaveUp => "gave_up",
+        }
+    }
 }
 
 /// The counters of one layer.
@@ -42,9 +65,9 @@ struct Prepared {
     refresh_failed: metrics::Counter,
     refresh_unknown: metrics::Counter,
     refresh_misconfigured: metrics::Counter,
-    revoked: metrics::Counter,
-    revocation_failed: metrics::Counter,
-    revocation_misconfigured: metrics::Counter,
+    revocations: Vec<(Revocation, metrics::Counter)>,
+    revocation_retries: metrics::Counter,
+    revocations_waiting: metrics::Gauge,
     broken_cookies: metrics::Counter,
     foreign_cookies: metrics::Counter,
     store_unavailable: metrics::Counter,
@@ -63,8 +86,9 @@ impl Telemetry {
         use metrics::counter;
         let refresh =
             |outcome: &'static str| counter!("lp_auth_refreshes_total", "outcome" => outcome);
-        let revocation =
-            |outcome: &'static str| counter!("lp_auth_revocations_total", "outcome" => outcome);
+        let revocation = |outcome: &Revocation| {
+            (*outcome, counter!("lp_auth_revocations_total", "outcome" => outcome.as_str()))
+        };
         let cookie =
             |kind: &'static str| counter!("lp_auth_unopenable_cookies_total", "kind" => kind);
         let store = |kind: &'static str| counter!("lp_auth_store_errors_total", "kind" => kind);
@@ -84,9 +108,9 @@ impl Telemetry {
                 refresh_failed: refresh("failed"),
                 refresh_unknown: refresh("unknown"),
                 refresh_misconfigured: refresh("misconfigured"),
-                revoked: revocation("success"),
-                revocation_failed: revocation("failed"),
-                revocation_misconfigured: revocation("misconfigured"),
+                revocations: Revocation::ALL.iter().map(revocation).collect(),
+                revocation_retries: counter!("lp_auth_revocation_retries_total"),
+                revocations_waiting: metrics::gauge!("lp_auth_revocations_waiting"),
                 broken_cookies: cookie("broken"),
                 foreign_cookies: cookie("foreign"),
                 store_unavailable: store("unavailable"),
@@ -134,14 +158,22 @@ impl Telemetry {
         increment(&self.prepared.ends, reason);
     }
 
-    pub(crate) fn revoked(&self, outcome: Revocation) {
-        let prepared = &self.prepared;
-        let counter = match outcome {
-            Revocation::Success => &prepared.revoked,
-            Revocation::Failed => &prepared.revocation_failed,
-            Revocation::Misconfigured => &prepared.revocation_misconfigured,
-        };
-        counter.increment(1);
+    /// Counts revocations that have ended alike.
+    pub(crate) fn revoked(&self, outcome: Revocation, count: usize) {
+        add(&self.prepared.revocations, outcome, count as u64);
+    }
+
+    pub(crate) fn revocation_retried(&self) {
+        self.prepared.revocation_retries.increment(1);
+    }
+
+    pub(crate) fn revocation_waits(&self) {
+        self.prepared.revocations_waiting.increment(1.0);
+    }
+
+    pub(crate) fn revocations_wait_no_more(&self, count: usize) {
+        // At most ten thousand: exact.
+        self.prepared.revocations_waiting.decrement(count as f64);
     }
 
     pub(crate) fn unopenable(&self, unopenable: Unopenable) {
@@ -173,8 +205,13 @@ impl Telemetry {
 
 #[cfg(feature = "metrics")]
 fn increment<R: PartialEq>(counters: &[(R, metrics::Counter)], reason: R) {
+    add(counters, reason, 1);
+}
+
+#[cfg(feature = "metrics")]
+fn add<R: PartialEq>(counters: &[(R, metrics::Counter)], reason: R, count: u64) {
     if let Some((_, counter)) = counters.iter().find(|(known, _)| *known == reason) {
-        counter.increment(1);
+        counter.increment(count);
     }
 }
 
@@ -197,7 +234,13 @@ impl Telemetry {
 
     pub(crate) fn session_ended(&self, _: EndReason) {}
 
-    pub(crate) fn revoked(&self, _: Revocation) {}
+    pub(crate) fn revoked(&self, _: Revocation, _: usize) {}
+
+    pub(crate) fn revocation_retried(&self) {}
+
+    pub(crate) fn revocation_waits(&self) {}
+
+    pub(crate) fn revocations_wait_no_more(&self, _: usize) {}
 
     pub(crate) fn unopenable(&self, _: Unopenable) {}
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use http::Method;
-use support::{AGENT, App, AppBuilder, Browser, Counters, FETCH, Logs, NAVIGATE, Page};
+use support::{AGENT, App, AppBuilder, Browser, Counters, FETCH, Logs, NAVIGATE, Page, until};
 use tower_lp_auth::{
     DefaultResponses, LoginDecision, LpUser, RejectionReason, ResponseForRejection, SessionKey,
     test_kit::{self, Endpoint, Fault},
@@ -455,10 +455,25 @@ async fn every_documented_counter_counts() {
     // The layer above is shut down: another one starts refreshes again.
     let app =
         App::builder().beside(&app).layer(|builder| builder.revoke_on_logout(true)).start().await;
-    app.sentinel.inject(Endpoint::Revoke, Fault::status(500));
-    let mut browser = Browser::signed_in(&app).await;
-    browser.post("/logout").await;
-    growth.expect("a revocation that fails", &["lp_auth_revocations_total{outcome=failed}"]);
+    for (fault, series) in [
+        (
+            Fault::oauth_error("unsupported_token_type"),
+            "lp_auth_revocations_total{outcome=unsupported}",
+        ),
+        (Fault::oauth_error("invalid_client"), "lp_auth_revocations_total{outcome=misconfigured}"),
+        (Fault::status(404), "lp_auth_revocations_total{outcome=refused}"),
+        (Fault::status(500), "lp_auth_revocation_retries_total"),
+        (Fault::status(500), "lp_auth_revocations_waiting"),
+    ] {
+        app.sentinel.inject(Endpoint::Revoke, fault);
+        let mut browser = Browser::signed_in(&app).await;
+        browser.post("/logout").await;
+        growth.expect("a revocation that fails", &[series]);
+    }
+    app.advance(601);
+    let given_up = "lp_auth_revocations_total{outcome=gave_up}";
+    until(|| counters.get(given_up) == 2).await;
+    growth.expect("revocations whose time is over", &[given_up]);
 
     let mut browser = Browser::signed_in(&app).await;
     app.sentinel.inject(Endpoint::Refresh, Fault::oauth_error("invalid_grant"));

@@ -147,6 +147,24 @@ fn links_between_the_pages_lead_somewhere() {
     assert!(links >= 6, "only {links} links");
 }
 
+/// Y08: each sentence about several instances is quoted by a test, and no test quotes another.
+#[test]
+fn every_sentence_about_instances_has_its_test() {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let page = read("docs/instances.md");
+    let lists = page.split("\n\n").flat_map(|block| block.split("\n* ").map(move |it| (block, it)));
+    let sentences: BTreeSet<String> = lists
+        .filter(|(block, _)| block.starts_with("* "))
+        .map(|(_, sentence)| words(sentence.trim_start_matches("* ")))
+        .collect();
+    assert!(sentences.len() > 15, "only {} sentences", sentences.len());
+    let quoted: BTreeSet<String> = tests_in(&root().join("tests/instances.rs"))
+        .iter()
+        .filter_map(|(_, doc)| Some(words(doc.split_once('"')?.1.rsplit_once('"')?.0)))
+        .collect();
+    assert_eq!(sentences, quoted);
+}
+
 /// N09: nothing can be set that README.md does not name.
 #[test]
 fn the_readme_names_every_variable_and_setter() {

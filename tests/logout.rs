@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use support::{AGENT, App, Browser, Counters, FETCH, FORM, Logs, NAVIGATE};
+use support::{AGENT, App, Browser, Counters, FETCH, FORM, Logs, NAVIGATE, until};
 use tokio::time::Instant;
 use tower_lp_auth::test_kit::{Endpoint, Fault};
 
@@ -125,7 +125,8 @@ async fn a_chosen_revocation_presents_the_newest_refresh_token_once() {
     assert!(!app.sentinel.is_live_access_token(&access), "Sentinel has taken it");
 }
 
-/// G06, G07, G08, G09, G10: local first and fast, whatever Sentinel says; what it says is recorded.
+/// G06, G07, G08, G09, G10: local first and fast, whatever Sentinel says; an answer that is clear is
+/// final, and recorded.
 #[tokio::test]
 async fn a_logout_waits_at_most_two_seconds_for_sentinel() {
     let (logs, _guard) = Logs::capture();
@@ -135,12 +136,10 @@ async fn a_logout_waits_at_most_two_seconds_for_sentinel() {
         body: br#"{"error":"invalid_client"}"#.to_vec(),
     };
     let table = [
-        ("down", Fault::status(503), "failed"),
-        ("reset", Fault::Reset, "failed"),
         ("unknown token", Fault::status(200), "success"),
-        ("unsupported", Fault::oauth_error("unsupported_token_type"), "failed"),
+        ("unsupported", Fault::oauth_error("unsupported_token_type"), "unsupported"),
+        ("refused", Fault::status(400), "refused"),
         ("our own mistake", invalid_client, "misconfigured"),
-        ("hanging", Fault::Hang, "failed"),
         ("slow", Fault::Delay(Duration::from_secs(3)), "success"),
     ];
     let mut apps = Vec::new();
@@ -152,16 +151,8 @@ async fn a_logout_waits_at_most_two_seconds_for_sentinel() {
     }
     let logouts =
         table.iter().zip(apps).map(|((what, fault, outcome), (app, counted))| async move {
-            let mut browser = Browser::signed_in(&app).await;
-            let old = browser.clone();
             app.sentinel.inject_always(Endpoint::Revoke, fault.clone());
-            let started = Instant::now();
-            let page = browser.post("/logout").await;
-            let took = started.elapsed();
-            assert!(took < Duration::from_secs(5), "{what}: {took:?}");
-            assert_eq!(page.status, StatusCode::SEE_OTHER, "{what}: {page:?}");
-            assert_eq!(browser.jar.session(), None, "{what}");
-            old.clone().fetch("/me").await.assert_unauthorized();
+            log_out_fast(&app, what).await;
             assert!(app.auth.shutdown(Duration::from_secs(10)).await, "{what}: no outcome");
             let series = format!("lp_auth_revocations_total{{outcome={outcome}}}");
             assert_eq!(counted.get(&series), 1, "{what}");
@@ -169,15 +160,138 @@ async fn a_logout_waits_at_most_two_seconds_for_sentinel() {
             assert_eq!(app.sentinel.counts().revocations, 1, "{what}");
         });
     futures_util::future::join_all(logouts).await;
-    let logged = logs.text();
-    for (outcome, level) in [("success", "INFO"), ("failed", "WARN"), ("misconfigured", "ERROR")] {
-        let told = logged.lines().filter(|line| {
-            line.contains("refresh token ") && line.contains(&format!("outcome=\"{outcome}\""))
-        });
-        let levels: Vec<_> = told.map(|line| line.split_whitespace().nth(1)).collect();
+    let levels = [
+        ("success", "INFO"),
+        ("unsupported", "WARN"),
+        ("refused", "WARN"),
+        ("misconfigured", "ERROR"),
+    ];
+    for (outcome, level) in levels {
         let rows = table.iter().filter(|(_, _, expected)| *expected == outcome).count();
-        assert_eq!(levels, vec![Some(level); rows], "{outcome}: {logged}");
+        assert_eq!(told(&logs, outcome), vec![level; rows], "{outcome}: {}", logs.text());
     }
+}
+
+/// A logout that is over for the user long before Sentinel's patience is.
+async fn log_out_fast(app: &App, what: &str) {
+    let mut browser = Browser::signed_in(app).await;
+    let mut old = browser.clone();
+    let started = Instant::now();
+    let page = browser.post("/logout").await;
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(5), "{what}: {took:?}");
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{what}: {page:?}");
+    assert_eq!(browser.jar.session(), None, "{what}");
+    old.fetch("/me").await.assert_unauthorized();
+}
+
+/// The levels of the lines that tell of this outcome.
+fn told(logs: &Logs, outcome: &str) -> Vec<String> {
+    let outcome = format!("outcome=\"{outcome}\"");
+    let text = logs.text();
+    let lines =
+        text.lines().filter(|line| line.contains("refresh token") && line.contains(&outcome));
+    lines.map(|line| line.split_whitespace().nth(1).expect("a level").to_owned()).collect()
+}
+
+/// An application that revokes at a logout, and its counters.
+async fn revoking() -> (App, Counters) {
+    let timeout = Duration::from_secs(3);
+    Counters::of(App::builder().layer(move |it| it.revoke_on_logout(true).request_timeout(timeout)))
+        .await
+}
+
+fn revocations(counted: &Counters, outcome: &str) -> u64 {
+    counted.get(&format!("lp_auth_revocations_total{{outcome={outcome}}}"))
+}
+
+/// G06, G10, X24: what fails is tried again after a pause, whatever the failure; the outcome is
+/// counted and logged once.
+#[tokio::test]
+async fn a_revocation_that_fails_is_tried_again() {
+    let (logs, _guard) = Logs::capture();
+    let table = [
+        ("down", Fault::status(503)),
+        ("reset", Fault::Reset),
+        ("hanging", Fault::Hang),
+        ("throttled", Fault::throttled(1)),
+    ];
+    let mut apps = Vec::new();
+    for _ in &table {
+        apps.push(revoking().await);
+    }
+    let logouts = table.iter().zip(apps).map(|((what, fault), (app, counted))| async move {
+        app.sentinel.inject(Endpoint::Revoke, fault.clone());
+        log_out_fast(&app, what).await;
+        until(|| app.auth.health().waiting_revocations == 1).await;
+        assert_eq!(counted.get("lp_auth_revocations_waiting"), 1, "{what}");
+        assert_eq!(counted.sum_of("lp_auth_revocations_total"), 0, "{what}: nothing is claimed");
+        app.advance(2);
+        until(|| app.auth.health().waiting_revocations == 0).await;
+        assert_eq!(revocations(&counted, "success"), 1, "{what}");
+        assert_eq!(counted.sum_of("lp_auth_revocations_total"), 1, "{what}");
+        assert_eq!(counted.get("lp_auth_revocation_retries_total"), 1, "{what}");
+        assert_eq!(counted.get("lp_auth_revocations_waiting"), 0, "{what}");
+        assert_eq!(app.sentinel.counts().revocations, 2, "{what}");
+        let calls = app.sentinel.calls();
+        let mut sent = calls.iter().filter(|call| call.endpoint == Endpoint::Revoke);
+        let mut token = || sent.next().and_then(|call| call.field("token")).map(str::to_owned);
+        assert_eq!(token(), token(), "{what}: another token");
+    });
+    futures_util::future::join_all(logouts).await;
+    assert_eq!(told(&logs, "success"), vec!["INFO"; table.len()], "{}", logs.text());
+}
+
+/// G06, X24: pauses grow, and after ten minutes it is given up, loudly.
+#[tokio::test]
+async fn a_revocation_is_given_up_after_ten_minutes() {
+    let (logs, _guard) = Logs::capture();
+    let (app, counted) = revoking().await;
+    app.sentinel.inject_always(Endpoint::Revoke, Fault::status(503));
+    log_out_fast(&app, "down").await;
+    // A half more than the pause, for jitter.
+    for (tries, pause) in [(2, 2), (3, 3), (4, 6)] {
+        until(|| counted.get("lp_auth_revocation_retries_total") == tries - 1).await;
+        app.advance(pause);
+        until(|| app.sentinel.counts().revocations == tries).await;
+    }
+    until(|| counted.get("lp_auth_revocation_retries_total") == 4).await;
+    app.advance(600);
+    until(|| app.auth.health().waiting_revocations == 0).await;
+    assert_eq!(revocations(&counted, "gave_up"), 1);
+    assert_eq!(counted.sum_of("lp_auth_revocations_total"), 1);
+    assert_eq!(app.sentinel.counts().revocations, 4, "tried when its time was over");
+    assert_eq!(told(&logs, "gave_up"), ["WARN"], "{}", logs.text());
+    assert!(logs.text().contains("reason=\"time_over\""), "{}", logs.text());
+    assert!(app.auth.shutdown(Duration::from_secs(5)).await, "nothing is left");
+}
+
+/// G06: a 429 holds back all revocations until the time that it names, refreshes not at all.
+#[tokio::test]
+async fn a_throttled_revocation_holds_back_the_others() {
+    let refresh_after = Duration::from_secs(10);
+    let builder =
+        App::builder().layer(move |it| it.revoke_on_logout(true).refresh_after(refresh_after));
+    let (app, counted) = Counters::of(builder).await;
+    let mut due = Browser::signed_in(&app).await;
+    app.sentinel.inject(Endpoint::Revoke, Fault::status(503));
+    app.sentinel.inject(Endpoint::Revoke, Fault::throttled(30));
+    log_out_fast(&app, "down").await;
+    log_out_fast(&app, "throttled").await;
+    let retries = || counted.get("lp_auth_revocation_retries_total");
+    until(|| retries() == 2).await;
+    app.advance(20);
+    until(|| retries() == 3).await;
+    assert_eq!(app.sentinel.counts().revocations, 2, "the first has been sent all the same");
+    log_out_fast(&app, "meanwhile").await;
+    until(|| app.auth.health().waiting_revocations == 3).await;
+    assert_eq!(app.sentinel.counts().revocations, 2, "a new one has been sent");
+    due.fetch("/me").await;
+    until(|| app.sentinel.counts().refreshes == 1).await;
+    app.advance(46);
+    until(|| app.auth.health().waiting_revocations == 0).await;
+    assert_eq!(revocations(&counted, "success"), 3);
+    assert_eq!(app.sentinel.counts().revocations, 5);
 }
 
 /// G10: the session is over before Sentinel is asked.

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use futures_util::future::join;
-use support::{App, AppBuilder, Browser, Ends, Page, fetch_token, until};
+use support::{App, AppBuilder, Browser, Counters, Ends, Logs, Page, fetch_token, until};
 use tokio::{task::JoinHandle, time::Instant};
 use tower_lp_auth::{
     EndReason,
@@ -215,6 +215,106 @@ async fn revocations_and_hooks_are_finished() {
     assert!(app.auth.shutdown(LONG).await);
     assert!(!app.sentinel.is_live_access_token(&token), "not waited for");
     assert_eq!(ends.next().await, EndReason::Logout);
+}
+
+/// An application that revokes at a logout, and its counters.
+async fn revoking() -> (App, Counters) {
+    Counters::of(App::builder().layer(|layer| layer.revoke_on_logout(true))).await
+}
+
+fn given_up(counted: &Counters) -> u64 {
+    counted.get("lp_auth_revocations_total{outcome=gave_up}")
+}
+
+/// So many users log out, and their revocations fail.
+async fn log_out(app: &App, users: usize) {
+    for waiting in 1..=users {
+        let mut browser = Browser::signed_in(app).await;
+        assert_eq!(browser.post("/logout").await.status, 303);
+        until(|| app.auth.health().waiting_revocations == waiting).await;
+    }
+}
+
+/// G06, O12: a revocation that waits for its next try does not wait any longer.
+#[tokio::test]
+async fn a_shutdown_delivers_what_waits_at_once() {
+    let (app, counted) = revoking().await;
+    app.sentinel.inject(Endpoint::Revoke, Fault::status(503));
+    app.sentinel.inject(Endpoint::Revoke, Fault::Reset);
+    log_out(&app, 2).await;
+    assert!(app.auth.shutdown(LONG).await, "the clock stands still, and no pause is over");
+    assert_eq!(counted.get("lp_auth_revocations_total{outcome=success}"), 2);
+    assert_eq!(counted.sum_of("lp_auth_revocations_total"), 2);
+    assert_eq!(app.sentinel.counts().revocations, 4);
+    assert_eq!(app.auth.health().waiting_revocations, 0);
+}
+
+/// G06, O12: tried at once, and again; what is left at the deadline is given up, and one warning
+/// says how many.
+#[tokio::test]
+async fn what_cannot_be_delivered_by_the_deadline_is_given_up() {
+    let (logs, _guard) = Logs::capture();
+    let (app, counted) = revoking().await;
+    app.sentinel.inject_always(Endpoint::Revoke, Fault::status(503));
+    log_out(&app, 3).await;
+    let stopping = stop(&app, Duration::from_secs(6)).await;
+    until(|| app.sentinel.counts().revocations == 6).await;
+    until(|| counted.get("lp_auth_revocation_retries_total") == 6).await;
+    app.advance(2);
+    until(|| app.sentinel.counts().revocations == 9).await;
+    assert_eq!((given_up(&counted), stopping.is_finished()), (0, false));
+    assert!(!stopping.await.expect("no panic"), "nothing has been delivered");
+    assert_eq!(given_up(&counted), 3);
+    assert_eq!(counted.sum_of("lp_auth_revocations_total"), 3);
+    assert_eq!(counted.get("lp_auth_revocations_waiting"), 0);
+    let text = logs.text();
+    let told: Vec<_> = text.lines().filter(|line| line.contains("gave_up")).collect();
+    let [line] = &told[..] else { panic!("{text}") };
+    assert!(line.contains("WARN") && line.contains("revocations=3"), "{line}");
+}
+
+/// G06, O12: a call that hangs is cut at the deadline; what begins later is asked for once.
+#[tokio::test]
+async fn no_revocation_outlives_the_deadline() {
+    let (app, counted) = revoking().await;
+    app.sentinel.inject(Endpoint::Revoke, Fault::Hang);
+    let mut leaving = Browser::signed_in(&app).await;
+    let mut late = Browser::signed_in(&app).await;
+    let logout = tokio::spawn(async move { leaving.post("/logout").await });
+    until(|| app.sentinel.counts().revocations == 1).await;
+    let started = Instant::now();
+    assert!(!app.auth.shutdown(millis(300)).await);
+    assert!(started.elapsed() < millis(2300), "took {:?}", started.elapsed());
+    assert_eq!(given_up(&counted), 1);
+    assert_eq!(logout.await.expect("no panic").status, 303);
+    app.sentinel.inject(Endpoint::Revoke, Fault::status(503));
+    assert_eq!(late.post("/logout").await.status, 303);
+    until(|| given_up(&counted) == 2).await;
+    assert_eq!(app.auth.health().waiting_revocations, 0);
+    assert_eq!(app.sentinel.counts().revocations, 2);
+    assert!(!app.auth.shutdown(LONG).await, "two tokens are not revoked");
+}
+
+/// G06: a shutdown does not cut short a pause that Sentinel has asked for.
+#[tokio::test]
+async fn a_shutdown_keeps_a_pause_that_sentinel_has_asked_for() {
+    let (app, counted) = revoking().await;
+    app.sentinel.inject(Endpoint::Revoke, Fault::throttled(20));
+    log_out(&app, 1).await;
+    assert!(!app.auth.shutdown(millis(1500)).await);
+    assert_eq!((given_up(&counted), app.sentinel.counts().revocations), (1, 1));
+}
+
+/// O12: revocations end at the deadline of a shutdown that has been cancelled.
+#[tokio::test]
+async fn a_cancelled_shutdown_gives_revocations_up_at_its_deadline() {
+    let (app, counted) = revoking().await;
+    app.sentinel.inject_always(Endpoint::Revoke, Fault::status(503));
+    log_out(&app, 1).await;
+    let stopping = stop(&app, millis(500)).await;
+    stopping.abort();
+    until(|| given_up(&counted) == 1).await;
+    assert_eq!(counted.sum_of("lp_auth_revocations_total"), 1);
 }
 
 /// O12: a shutdown that is cancelled leaves its deadline in place and its work under way.

@@ -15,7 +15,7 @@ use crate::{
     jwt::{FetchKeys, IdTokenRules, IdTokenVerifier, KeySetDocument},
     login::{Exchanges, LoginDesk, ReturnGuard},
     middleware::{LpAuthLayer, Routes, Shared},
-    refresh::{Depot, Keeper, Lifetimes, Tasks},
+    refresh::{Depot, Keeper, Lifetimes, MAX_WAITING, Outbox, Tasks},
     seal::{Purpose, Sealer, VaultSealer},
     sentinel::{HttpSetupError, KeyDocument, SentinelClient, SentinelSettings},
     session::{Cache, CookieNames, KeyNames, Ledger, LedgerLimits, Mint, Vault},
@@ -82,6 +82,7 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
              for development only"
         );
     }
+    let telemetry = Telemetry::new();
     let keeper = Arc::new(Keeper {
         verifier: IdTokenVerifier::new(id_token_rules, keys, Arc::clone(&clock)),
         clock,
@@ -95,6 +96,7 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
         lifetimes,
         sentinel,
         revoke_on_logout: builder.revoke_on_logout,
+        outbox: Arc::new(Outbox::new(MAX_WAITING, telemetry.clone())),
         on_session_end: builder.on_session_end,
         tasks: Tasks::new(),
         telemetry,

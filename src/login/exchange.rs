@@ -12,6 +12,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::pending::StateHash;
+use crate::session::WIDEST_JUMP;
 
 /// At most this many exchanges at once; beyond it callbacks are asked to come again.
 const MAX_RUNNING: usize = 32;
@@ -24,8 +25,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// The exchanges of one process, with outcomes of type `T`.
 pub(crate) struct Exchanges<T> {
-    /// A spent state is remembered as long as its login could last.
-    remembered: Duration,
+    /// How long a login can last, and an outcome is kept. Its spent state is remembered longer: a
+    /// clock that is set back makes the login's cookie valid again.
+    patience: Duration,
     inner: Arc<Mutex<Inner<T>>>,
 }
 
@@ -49,6 +51,15 @@ struct Content<T> {
     /// The number of the latest callback.
     latest: u64,
     outcome: Outcome<T>,
+}
+
+impl<T> Content<T> {
+    /// Nobody has come for it in time.
+    fn drop_outcome(&mut self) {
+        if matches!(self.outcome, Outcome::Ready(_)) {
+            self.outcome = Outcome::Taken;
+        }
+    }
 }
 
 enum Outcome<T> {
@@ -94,9 +105,9 @@ pub(crate) struct Running<T> {
 }
 
 impl<T> Exchanges<T> {
-    pub(crate) fn new(remembered: Duration) -> Self {
+    pub(crate) fn new(patience: Duration) -> Self {
         let inner = Inner { running: 0, states: HashMap::new(), next_sweep: Duration::ZERO };
-        Self { remembered, inner: Arc::new(Mutex::new(inner)) }
+        Self { patience, inner: Arc::new(Mutex::new(inner)) }
     }
 
     /// Whether a code has been presented for this state, or is being presented.
@@ -110,7 +121,7 @@ impl<T> Exchanges<T> {
         if inner.states.contains_key(&state) {
             return;
         }
-        inner.forget(now, self.remembered);
+        inner.forget(now, self.patience);
         let content = Content { latest: 0, outcome: Outcome::Taken };
         let (_, done) = watch::channel(());
         let entry = Entry { begun: now, slot: Arc::new(Slot(Mutex::new(content))), done };
@@ -132,7 +143,7 @@ impl<T> Exchanges<T> {
         if inner.running >= MAX_RUNNING {
             return Entrance::Busy;
         }
-        inner.forget(now, self.remembered);
+        inner.forget(now, self.patience);
         inner.running += 1;
         let (sender, done) = watch::channel(());
         let slot = Arc::new(Slot(Mutex::new(Content { latest: 0, outcome: Outcome::Running })));
@@ -193,14 +204,20 @@ impl<T> Ticket<T> {
 
 impl<T> Inner<T> {
     /// Forgets states past their time now and then, and the oldest where there are too many.
-    fn forget(&mut self, now: Duration, remembered: Duration) {
+    fn forget(&mut self, now: Duration, patience: Duration) {
         if now < self.next_sweep && self.states.len() < MAX_STATES {
             return;
         }
         self.next_sweep = now.saturating_add(SWEEP_EVERY);
         let is_running = |entry: &Entry<T>| matches!(lock(&entry.slot.0).outcome, Outcome::Running);
-        self.states
-            .retain(|_, entry| now.saturating_sub(entry.begun) <= remembered || is_running(entry));
+        let remembered = patience.saturating_add(WIDEST_JUMP);
+        self.states.retain(|_, entry| {
+            let age = now.saturating_sub(entry.begun);
+            if age > patience {
+                lock(&entry.slot.0).drop_outcome();
+            }
+            age <= remembered || is_running(entry)
+        });
         if self.states.len() >= MAX_STATES {
             let mut ended: Vec<_> = self
                 .states
@@ -317,10 +334,30 @@ mod tests {
         }
         let kept = lock(&exchanges.inner).states.len();
         assert!((MAX_STATES * 15 / 16..=MAX_STATES).contains(&kept), "{kept}");
-        let Entrance::First(..) = exchanges.enter(State::random().hash(), Duration::from_secs(700))
-        else {
+        let long_after = LASTS + WIDEST_JUMP + Duration::from_secs(100);
+        let Entrance::First(..) = exchanges.enter(State::random().hash(), long_after) else {
             panic!()
         };
         assert_eq!(lock(&exchanges.inner).states.len(), 1);
+    }
+
+    /// Y10: a clock that is set back makes a login's cookie valid again, but not its state; the
+    /// tokens of an outcome that nobody has taken are not kept for that.
+    #[test]
+    fn a_state_is_remembered_longer_than_its_login_lasts() {
+        let exchanges = Exchanges::new(LASTS);
+        let state = State::random().hash();
+        let outcome = Arc::new(());
+        let Entrance::First(ticket, running) = exchanges.enter(state, Duration::ZERO) else {
+            panic!()
+        };
+        drop(ticket);
+        running.finish(Arc::clone(&outcome), false);
+        assert_eq!(Arc::strong_count(&outcome), 2);
+        for after in [LASTS + Duration::from_secs(60), WIDEST_JUMP] {
+            exchanges.spend(State::random().hash(), after);
+            assert!(matches!(exchanges.enter(state, after), Entrance::Spent), "after {after:?}");
+            assert_eq!(Arc::strong_count(&outcome), 1, "after {after:?}");
+        }
     }
 }

@@ -84,6 +84,8 @@ pub struct Health {
     pub evicted_entries: u64,
     /// See [`Health::evicted_entries`].
     pub evicted_results: u64,
+    /// Revocations that have failed and will be tried again, where `revoke_on_logout` is switched on.
+    pub waiting_revocations: usize,
 }
 
 impl LpAuthLayer {
@@ -176,6 +178,7 @@ impl LpAuthLayer {
             store_answers: keeper.depot.as_ref().is_none_or(|depot| depot.vault.answers()),
             evicted_entries,
             evicted_results,
+            waiting_revocations: keeper.outbox.waiting(),
         }
     }
 
@@ -185,7 +188,8 @@ impl LpAuthLayer {
     /// Call it when the signal to stop comes, not after the server has returned: from then on no
     /// refresh starts that could wait, and the heads of responses wait for refreshes under way, so
     /// that no rotated token is lost. A request that still waits for its refresh at the deadline is
-    /// answered with 503.
+    /// answered with 503. Revocations that wait for another try are tried at once, and again until
+    /// the deadline; what is left then is given up, with a warning in the log that says how many.
     ///
     /// Returns whether everything has finished.
     ///
@@ -193,7 +197,7 @@ impl LpAuthLayer {
     ///
     /// What is under way goes on, and the deadline stands.
     pub async fn shutdown(&self, deadline: Duration) -> bool {
-        self.shared.keeper.tasks.shutdown(deadline).await
+        self.shared.keeper.shutdown(deadline).await
     }
 }
 

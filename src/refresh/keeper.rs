@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
+    outbox::Outbox,
     policy::{Freshness, Lifetimes},
     stored::Depot,
     tasks::Tasks,
@@ -34,6 +35,7 @@ pub(crate) struct Keeper {
     pub(crate) sentinel: Arc<SentinelClient>,
     pub(crate) verifier: IdTokenVerifier,
     pub(crate) revoke_on_logout: bool,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) on_session_end: Option<OnSessionEnd>,
     pub(crate) tasks: Tasks,
     pub(crate) telemetry: Telemetry,
@@ -247,7 +249,7 @@ impl Keeper {
             }
         }
         if held.opened.stored.is_some() {
-            return self.consider_stored(held, &known, now);
+            return self.consider_stored(held, &mut known, now);
         }
         if held.pair() > known.highest {
             self.ledger.drop_result(&mut known);
@@ -266,13 +268,14 @@ impl Keeper {
             Standing::Spent => return Considered::Over { dead: true },
             Standing::Overtaken => {
                 let schedule = &held.opened.schedule;
-                if schedule.is_over(now) || !schedule.access_token_lives(now) {
-                    return Considered::Over { dead: schedule.is_over(now) };
+                let over = held.track.is_over(&mut known, schedule, now);
+                if over || !schedule.access_token_lives(now) {
+                    return Considered::Over { dead: over };
                 }
                 return Considered::Serve { served: held.clone(), refresh: false };
             }
         };
-        if opened.schedule.is_over(now)
+        if held.track.is_over(&mut known, &opened.schedule, now)
             || known.spent.is_some_and(|spent| opened.session.pair.generation <= spent)
         {
             return Considered::Over { dead: true };
@@ -288,10 +291,10 @@ impl Keeper {
     }
 
     /// The same for a session in a store, by what this process knows of it since.
-    fn consider_stored(&self, held: &Held, known: &Known, now: Timestamp) -> Considered {
+    fn consider_stored(&self, held: &Held, known: &mut Known, now: Timestamp) -> Considered {
         let opened = Self::newest(held, known);
         let is_spent = |spent| opened.session.pair.generation <= spent;
-        if opened.schedule.is_over(now) || known.spent.is_some_and(is_spent) {
+        if held.track.is_over(known, &opened.schedule, now) || known.spent.is_some_and(is_spent) {
             return Considered::Over { dead: true };
         }
         let freshness = opened.schedule.freshness(now);
@@ -417,7 +420,7 @@ fn is_over(held: &Held, now: Timestamp) -> bool {
         Some(result) if held.pair() < known.highest => &result.opened,
         _ => &held.opened,
     };
-    newest.schedule.is_over(now)
+    newest.schedule.is_over(now.max(known.over_at))
 }
 
 /// The access token's life when Sentinel does not say: 8 hours, as it documents.

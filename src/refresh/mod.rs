@@ -1,9 +1,12 @@
 //! Tokens age: when a session is refreshed, by whom, and what an attempt can come to.
 //!
-//! [`beginning`] takes up what a login has made. [`policy`] says from times alone what a session needs, [`keeper`] weighs that for a request,
-//! [`flight`] is one refresh with its many waiters, [`outcome`] what its answer means,
+//! [`beginning`] takes up what a login has made. [`policy`] says from times alone what a session
+//! needs, [`keeper`] weighs that for a request, [`flight`] is one refresh with its many waiters, [`outcome`] what its answer means,
 //! [`identity`] whose tokens it has brought; [`stored`] does all that where sessions are in a store.
-//! [`fresh`] gives long-lived work a live token ([`forced`] where one was refused). [`survey`] looks at what a browser brings to our own paths, [`log_out`] ends it, [`revocation`] gives tokens back, and [`tasks`] lets a shutdown wait for what is under way.
+//! [`fresh`] gives long-lived work a live token ([`forced`] where one was refused). [`survey`] looks
+//! at what a browser brings to our own paths, [`log_out`] ends it, [`revocation`] gives tokens back
+//! (again and again if need be: [`retry`], [`outbox`]), and [`tasks`] lets a shutdown wait for what
+//! is under way.
 
 mod beginning;
 mod flight;
@@ -12,8 +15,10 @@ mod fresh;
 mod identity;
 mod keeper;
 mod log_out;
+mod outbox;
 mod outcome;
 mod policy;
+mod retry;
 mod revocation;
 mod stored;
 mod survey;
@@ -26,6 +31,7 @@ pub(crate) use self::{
     fresh::Fresh,
     keeper::{Considered, Found, Keeper, OnSessionEnd},
     log_out::LoggedOut,
+    outbox::{MAX_WAITING, Outbox},
     policy::{Lifetimes, Schedule},
     stored::{Depot, EndedStored, LEASE, Ready, Tickets},
     survey::Brings,

@@ -57,6 +57,7 @@ pub(crate) struct SentinelClient {
     clock: Arc<dyn Clock>,
     codes: Throttle,
     refreshes: Throttle,
+    revocations: Throttle,
 }
 
 #[derive(Debug)]
@@ -104,6 +105,7 @@ impl SentinelClient {
             clock,
             codes: Throttle::default(),
             refreshes: Throttle::default(),
+            revocations: Throttle::default(),
         })
     }
 
@@ -206,6 +208,8 @@ impl SentinelClient {
 
     /// Revokes a refresh token: the user is logged out of **all** LivePerson applications.
     ///
+    /// One `POST` at most; none while Sentinel wants to be left alone with revocations.
+    ///
     /// # Errors
     ///
     /// [`TokenError`] if Sentinel did not confirm it.
@@ -221,10 +225,13 @@ impl SentinelClient {
         let mut form = vec![("token", token.expose_secret())];
         form.extend(self.credentials());
         let started = self.clock.monotonic();
+        if let Some(retry_after) = self.revocations.remaining(started) {
+            return Err(TokenError::Throttled { retry_after });
+        }
         let revoked = async {
             let host = self.token_host(account).await?;
             let url = revoke_url(&host, account);
-            self.post(&host, &url, &form).await.map(drop)
+            self.post_heedfully(&self.revocations, &host, &url, &form).await.map(drop)
         };
         let outcome = revoked.await;
         self.report("revoke", account, started, outcome.as_ref().err());
@@ -302,17 +309,28 @@ impl SentinelClient {
             return Err(TokenError::Throttled { retry_after });
         }
         let url = token_url(&host, account, self.token_api_version);
-        let answer = self.post(&host, &url, form).await.inspect_err(|error| {
-            if let TokenError::Throttled { retry_after } = error {
-                throttle.hold(self.clock.monotonic(), *retry_after);
-            }
-        })?;
+        let answer = self.post_heedfully(throttle, &host, &url, form).await?;
         read_tokens(answer).await
     }
 
     async fn token_host(&self, account: &AccountId) -> Result<SentinelHost, TokenError> {
         let host = self.host(account).await;
         host.map_err(|error| TokenError::NotSent(Arc::new(error)))
+    }
+
+    /// Sends a form; a 429 holds back the calls of its kind.
+    async fn post_heedfully(
+        &self,
+        throttle: &Throttle,
+        host: &SentinelHost,
+        url: &str,
+        form: &[(&str, &str)],
+    ) -> Result<Answer, TokenError> {
+        self.post(host, url, form).await.inspect_err(|error| {
+            if let TokenError::Throttled { retry_after } = error {
+                throttle.hold(self.clock.monotonic(), *retry_after);
+            }
+        })
     }
 
     /// Sends a form; whatever is no success is an error.

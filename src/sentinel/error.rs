@@ -87,7 +87,7 @@ impl TokenError {
     }
 }
 
-/// The `error` of a token endpoint's answer (RFC 6749 §5.2).
+/// The `error` of an answer of Sentinel's (RFC 6749 §5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OAuthErrorCode {
     InvalidRequest,
@@ -96,6 +96,8 @@ pub(crate) enum OAuthErrorCode {
     UnauthorizedClient,
     UnsupportedGrantType,
     InvalidScope,
+    /// Of a revocation (RFC 7009 §2.2.1).
+    UnsupportedTokenType,
     /// A code that the RFC does not list.
     Other,
     /// The body names no code.
@@ -111,6 +113,7 @@ impl OAuthErrorCode {
             "unauthorized_client" => Self::UnauthorizedClient,
             "unsupported_grant_type" => Self::UnsupportedGrantType,
             "invalid_scope" => Self::InvalidScope,
+            "unsupported_token_type" => Self::UnsupportedTokenType,
             "" => Self::Missing,
             _ => Self::Other,
         }
@@ -126,6 +129,7 @@ impl fmt::Display for OAuthErrorCode {
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
+            Self::UnsupportedTokenType => "unsupported_token_type",
             Self::Other => "an unlisted error code",
             Self::Missing => "no error code",
         })

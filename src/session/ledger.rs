@@ -111,10 +111,12 @@ impl Ledger {
         let mut shard = self.shard(id);
         if monotonic >= shard.next_sweep {
             shard.next_sweep = monotonic.saturating_add(SWEEP_EVERY);
-            self.sweep(&mut shard, now);
+            self.sweep(&mut shard, now, monotonic);
         }
-        let track =
-            shard.tracks.entry(id).or_insert_with(|| Arc::new(Track::new(id, pair, absolute_end)));
+        let track = shard
+            .tracks
+            .entry(id)
+            .or_insert_with(|| Arc::new(Track::new(id, pair, absolute_end, (now, monotonic))));
         let track = Arc::clone(track);
         self.make_room(&mut shard, &track);
         track
@@ -202,10 +204,11 @@ impl Ledger {
     }
 
     /// Removes what is over and what nobody holds and nothing happened to.
-    fn sweep(&self, shard: &mut Shard, now: Timestamp) {
+    fn sweep(&self, shard: &mut Shard, now: Timestamp, monotonic: Duration) {
         shard.tracks.retain(|_, track| {
             let held = Arc::strong_count(track) > 1;
-            let over = now >= track.absolute_end;
+            // By both clocks: the wall clock may be wrong for a while, and set right then.
+            let over = now >= track.absolute_end && monotonic >= track.kept_until;
             if held {
                 return true;
             }
@@ -266,7 +269,7 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 enum Weight {
     /// Nothing happened to the session here.
     Nothing,
-    /// Re-sealed, or a refresh failed.
+    /// Re-sealed, or a refresh failed, or past its end.
     Resealed,
     /// Refreshed or logged out.
     Changed,
@@ -283,7 +286,10 @@ fn weight(track: &Track) -> Weight {
         || known.change == Change::Refreshed
     {
         Weight::Changed
-    } else if known.attempts.is_some() || known.change == Change::Resealed {
+    } else if known.attempts.is_some()
+        || known.change == Change::Resealed
+        || known.over_at > Timestamp::default()
+    {
         Weight::Resealed
     } else {
         Weight::Nothing

@@ -26,7 +26,7 @@ pub(crate) use self::{
     mint::{Mint, Minted, TooLarge},
     record::{Identity, LoginMark, Session, Times, Tokens},
     store::{Lease, LeaseOwner, Leased, SessionStore, StoreError, Swap, Version},
-    track::{Attempts, Known, Phase, Standing, Track, standing},
+    track::{Attempts, Known, Phase, Standing, Track, WIDEST_JUMP, standing},
     vault::{IndexedSession, Lookup, Stored, Vault},
     voucher::{KeyNames, Voucher},
 };
@@ -66,7 +66,12 @@ impl Held {
     #[cfg(feature = "test-kit")]
     pub(crate) fn detached(opened: Opened) -> Self {
         let Session { id, pair, times, .. } = &opened.session;
-        let track = Arc::new(Track::new(*id, *pair, times.absolute_end));
+        let track = Arc::new(Track::new(
+            *id,
+            *pair,
+            times.absolute_end,
+            (times.authenticated_at, std::time::Duration::ZERO),
+        ));
         Self { opened: Arc::new(opened), track }
     }
 

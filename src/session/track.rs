@@ -16,7 +16,7 @@ use super::{
     mint::Minted,
     store::Version,
 };
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, refresh::Schedule};
 
 /// Whether a session may still be served here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +33,20 @@ pub(crate) enum Phase {
 /// How long after its handler has ended the session a response may delete the cookie.
 const FORGET_WITHIN: Duration = Duration::from_secs(5);
 
+/// A wall clock set back by no more than this makes no session valid again that was seen to be over,
+/// and no login.
+pub(crate) const WIDEST_JUMP: Duration = Duration::from_secs(2 * 3600);
+
+/// In place of the highest pair: none is, so that every request looks under the lock.
+const LOOK_CLOSELY: u64 = u64::MAX;
+
 /// One session's entry, shared by all that hold the session.
 #[derive(Debug)]
 pub(crate) struct Track {
     pub(crate) id: SessionId,
     pub(crate) absolute_end: Timestamp,
+    /// Until this monotonic time the entry is kept, whatever the wall clock says of the end.
+    pub(super) kept_until: Duration,
     phase: AtomicU8,
     /// [`Pair::as_u64`] of the highest pair seen; read without the lock by every request.
     highest: AtomicU64,
@@ -61,6 +70,9 @@ pub(crate) struct Known {
     pub(crate) attempts: Option<Attempts>,
     /// The highest generation whose refresh token is spent or revoked.
     pub(crate) spent: Option<u32>,
+    /// The latest time at which the session was found to be past its end: a clock that is set back
+    /// brings nothing to life again.
+    pub(crate) over_at: Timestamp,
     /// The largest step the highest pair has taken here.
     pub(crate) change: Change,
     /// A stored session's record as it was last read or written; `result` is then what could not be
@@ -130,10 +142,18 @@ pub(crate) fn standing(own: Pair, highest: Pair, has_result: bool, spent: Option
 }
 
 impl Track {
-    pub(super) fn new(id: SessionId, pair: Pair, absolute_end: Timestamp) -> Self {
+    /// The session of this pair, first seen at `now` and the monotonic time `seen`.
+    pub(super) fn new(
+        id: SessionId,
+        pair: Pair,
+        absolute_end: Timestamp,
+        (now, seen): (Timestamp, Duration),
+    ) -> Self {
+        let kept_until = seen.saturating_add(absolute_end.since(now)).saturating_add(WIDEST_JUMP);
         Self {
             id,
             absolute_end,
+            kept_until,
             phase: AtomicU8::new(Phase::Live as u8),
             highest: AtomicU64::new(pair.as_u64()),
             forget_cookie_until: AtomicU64::new(0),
@@ -144,6 +164,7 @@ impl Track {
                 flight: None,
                 attempts: None,
                 spent: None,
+                over_at: Timestamp::default(),
                 change: Change::Nothing,
                 latest: None,
                 undeleted: false,
@@ -161,7 +182,7 @@ impl Track {
         }
     }
 
-    /// Whether `pair` is the highest seen, by one load.
+    /// Whether `pair` is the highest seen, by one load; never, once the session was past its end.
     #[inline]
     pub(crate) fn is_highest(&self, pair: Pair) -> bool {
         self.highest.load(Ordering::Acquire) == pair.as_u64()
@@ -196,6 +217,16 @@ impl Track {
         }
         known.undeleted = true;
         Some(first)
+    }
+
+    /// Whether a cookie of the session is past its end, or was when it was looked at before.
+    pub(crate) fn is_over(&self, known: &mut Known, schedule: &Schedule, now: Timestamp) -> bool {
+        let over = schedule.is_over(now.max(known.over_at));
+        if over {
+            known.over_at = known.over_at.max(now);
+            self.highest.store(LOOK_CLOSELY, Ordering::Release);
+        }
+        over
     }
 
     /// Whether this response is the one that deletes the cookie of a session ended by a handler.

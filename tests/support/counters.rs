@@ -10,7 +10,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 use super::{App, AppBuilder};
 
-/// The counters of the layers that are built on this thread while they listen.
+/// The counters and gauges of the layers that are built on this thread while they listen.
 #[derive(Default)]
 pub struct Counters {
     recorder: DebuggingRecorder,
@@ -33,7 +33,7 @@ impl Counters {
         (app, counters)
     }
 
-    /// Each series, as `name{label=value}`, with its sum.
+    /// Each series, as `name{label=value}`, with its sum or its state.
     pub fn read(&self) -> BTreeMap<String, u64> {
         let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, _, _, value) in self.recorder.snapshotter().snapshot().into_vec() {
@@ -44,8 +44,14 @@ impl Counters {
                 labels if labels.is_empty() => key.name().to_owned(),
                 labels => format!("{}{{{labels}}}", key.name()),
             };
-            let DebugValue::Counter(count) = value else { panic!("{series} is no counter") };
-            *sums.entry(series).or_default() += count; // a snapshot takes what it shows
+            // A snapshot takes what it shows, of a gauge too.
+            let change = match value {
+                DebugValue::Counter(count) => i64::try_from(count).expect("a small number"),
+                DebugValue::Gauge(change) => *change as i64,
+                DebugValue::Histogram(_) => panic!("{series} is a histogram"),
+            };
+            let sum = sums.entry(series).or_default();
+            *sum = sum.checked_add_signed(change).expect("never below zero");
         }
         sums.clone()
     }

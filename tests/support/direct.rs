@@ -157,13 +157,19 @@ impl Direct {
     }
 
     pub async fn arrive_as(&mut self, start: &Page, user: &str) -> Page {
+        let callback = self.reach_callback_as(start, user).await;
+        self.navigate(&callback).await
+    }
+
+    /// Goes to Sentinel; returns the callback's path and query, unopened.
+    pub async fn reach_callback_as(&self, start: &Page, user: &str) -> String {
         self.sentinel.auto_login(Some(user));
         let client = super::browser::client();
         let authorize = start.location().expect("a redirect to Sentinel");
         let response = client.get(authorize).send().await.expect("an answer");
         let back = response.headers()["location"].to_str().expect("visible ASCII").to_owned();
         let origin = format!("https://app.example{}", self.prefix);
-        self.navigate(back.strip_prefix(&origin).expect("our own origin")).await
+        back.strip_prefix(&origin).expect("our own origin").to_owned()
     }
 }
 
