@@ -24,6 +24,10 @@ pub mod store {
         IndexEntry, Lease, LeaseOwner, Leased, SessionStore, StoreError, StoredRecord, Swap,
         Version,
     };
+
+    #[cfg(feature = "redis")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+    pub use crate::session::store::redis::{RedisConfigError, RedisStore, RedisStoreBuilder};
 }
 
 #[cfg(any(test, fuzzing))]
@@ -56,6 +60,10 @@ pub use user::{EndSessionError, LpUser, NoAccessToken};
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use user::{LpUserRejection, MissingLayer, NotSignedIn};
+
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use session::store::redis::{RedisConfigError, RedisStore, RedisStoreBuilder};
 
 /// The README's code compiles.
 #[cfg(doctest)]

@@ -5,6 +5,8 @@
 
 mod error;
 mod record;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 
 pub use self::{
     error::StoreError,
