@@ -21,8 +21,8 @@ pub mod test_kit;
 /// Server-side sessions: what a store has to be able to do, and the stores that there are.
 pub mod store {
     pub use crate::session::store::{
-        IndexEntry, Lease, LeaseOwner, Leased, SessionStore, StoreError, StoredRecord, Swap,
-        Version,
+        IndexEntry, Lease, LeaseOwner, Leased, MemoryStore, SessionStore, StoreError, StoredRecord,
+        Swap, Version,
     };
 
     #[cfg(feature = "redis")]
@@ -55,6 +55,7 @@ pub use respond::{
 };
 pub use secret::{AccessToken, ClientSecret, InvalidSessionKey, SessionKey};
 pub use sentinel::{InvalidTokenApiVersion, TokenApiVersion};
+pub use session::store::MemoryStore;
 pub use user::{EndSessionError, LpUser, NoAccessToken};
 
 #[cfg(feature = "axum")]

@@ -2,7 +2,8 @@
 //!
 //! [`MockSentinel`] stands in for LivePerson: a real HTTP server on a free port of this machine, with
 //! a login page, users to choose from, tokens that rotate, and faults on demand. [`ManualClock`]
-//! stands in for the time, so that eight hours pass in no time at all.
+//! stands in for the time, so that eight hours pass in no time at all. [`store_suite`] tries a
+//! [`SessionStore`](crate::store::SessionStore) of your own.
 //!
 //! # Examples
 //!
@@ -23,10 +24,12 @@
 
 mod manual_clock;
 mod mock_sentinel;
+mod store_suite;
 mod user;
 
 pub use manual_clock::ManualClock;
 pub use mock_sentinel::{
     Call, Counts, Endpoint, ExpiresIn, Fault, MockSentinel, MockSentinelBuilder, MockUser,
 };
+pub use store_suite::store_suite;
 pub use user::{UserBuilder, session_cookie, user};

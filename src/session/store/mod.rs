@@ -4,12 +4,14 @@
 //! [`redis`] in Redis or Valkey.
 
 mod error;
+mod memory;
 mod record;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 
 pub use self::{
     error::StoreError,
+    memory::MemoryStore,
     record::{StoredRecord, Version},
 };
 

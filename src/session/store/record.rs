@@ -85,6 +85,10 @@ impl StoredRecord {
     pub const fn content(&self) -> &Bytes {
         &self.content
     }
+
+    pub(crate) fn into_content(self) -> Bytes {
+        self.content
+    }
 }
 
 impl fmt::Debug for StoredRecord {
