@@ -238,6 +238,7 @@ async fn after_a_fail_over_only_the_new_primary_is_asked() {
     let store = store(pair.url());
     store.create("key", record("a"), HOUR).await.unwrap();
     for times in 1..=2 {
+        pair.catch_up().await;
         pair.fail_over().await;
         // The old connection leads to what is a replica now.
         let late = format!("late-{times}");

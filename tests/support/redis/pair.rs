@@ -37,6 +37,15 @@ impl Pair {
         self.follow().await;
     }
 
+    /// Waits until the replica has every write that the primary has acknowledged: a fail-over before
+    /// that loses some.
+    pub async fn catch_up(&self) {
+        let info = self.primary.text(&["INFO", "replication"]).await;
+        let offset = info.lines().find_map(|line| line.strip_prefix("master_repl_offset:"));
+        let expected = format!("slave_repl_offset:{}", offset.expect("a primary's offset"));
+        until_says(&self.replica, &["INFO", "replication"], &expected).await;
+    }
+
     async fn follow(&self) {
         until_says(&self.replica, &["INFO", "replication"], "master_link_status:up").await;
     }

@@ -62,14 +62,17 @@ impl Server {
         ca_certificate: Option<Vec<u8>>,
         connect_timeout: Duration,
     ) -> Result<Self, RedisConfigError> {
+        if !nodes.windows(2).all(|pair| is_alike(&pair[0], &pair[1])) {
+            return Err(RedisConfigError::MixedCluster);
+        }
         let names = nodes.iter().map(name).collect();
         let kind = Kind::Cluster { nodes, ca_certificate };
         let server = Self { kind, names, connect_timeout };
-        // The library refuses nodes that differ.
+        // What is left for the library to refuse are certificates.
         if let Kind::Cluster { nodes, ca_certificate } = &server.kind {
             server
                 .cluster_client(nodes, ca_certificate.as_ref(), |_| {})
-                .map_err(|_| RedisConfigError::MixedCluster)?;
+                .map_err(|_| RedisConfigError::CaCertificate)?;
         }
         Ok(server)
     }
@@ -151,6 +154,14 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.names).finish()
     }
+}
+
+/// The library presents the first node's credentials to all of them.
+fn is_alike(one: &ConnectionInfo, other: &ConnectionInfo) -> bool {
+    let is_tls = |info: &ConnectionInfo| matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+    let (a, b) = (one.redis_settings(), other.redis_settings());
+    is_tls(one) == is_tls(other)
+        && (a.username(), a.password(), a.db()) == (b.username(), b.password(), b.db())
 }
 
 const fn trust(pem: Vec<u8>) -> TlsCertificates {
