@@ -333,7 +333,7 @@ async fn wrong_credentials_and_rights_are_refused_and_no_absence() {
     }
 }
 
-/// S09.
+/// D16, S09.
 #[tokio::test]
 async fn the_documented_rights_are_enough() {
     let server = RedisServer::with_password("admin").await;
@@ -357,7 +357,7 @@ async fn the_documented_rights_are_enough() {
     assert_eq!(store.index("app-user").await.unwrap().len(), 1);
     store.index_remove("app-user", "app-key").await.unwrap();
     store.delete("app-key").await.unwrap();
-    // D16: another application's keys are none of its business.
+    // Another application's keys are none of its business.
     let foreign = store.load("other-key").await;
     assert!(matches!(foreign, Err(StoreError::Refused(_))), "{foreign:?}");
 }

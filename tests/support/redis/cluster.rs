@@ -54,13 +54,13 @@ impl Cluster {
     /// The slot of a key.
     pub async fn slot(&self, key: &str) -> u16 {
         let answer = self.nodes[0].ask(&["CLUSTER", "KEYSLOT", key]).await;
-        redis::from_redis_value(answer).unwrap()
+        redis::from_redis_value(answer).expect("an answer of this type")
     }
 
     /// The node that owns a key, as long as no slot has been moved.
     pub async fn owner(&self, key: &str) -> usize {
         let slot = self.slot(key).await;
-        SLOTS.iter().position(|(first, last)| (*first..=*last).contains(&slot)).unwrap()
+        SLOTS.iter().position(|(first, last)| (*first..=*last).contains(&slot)).expect("a slot")
     }
 
     /// Moves the slot of this key, and the key itself, from one node to another.

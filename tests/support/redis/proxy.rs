@@ -47,8 +47,8 @@ struct Shared {
 impl FaultProxy {
     /// Lets everything pass to this address.
     pub async fn to(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback socket");
+        let addr = listener.local_addr().expect("a loopback socket");
         let shared = Arc::new(Shared {
             mode: watch::Sender::new(Mode::Pass),
             cuts: watch::Sender::new(0),
@@ -84,7 +84,7 @@ impl FaultProxy {
 
     /// Leads connections that come from now on to another address.
     pub fn lead_to(&self, target: SocketAddr) {
-        *self.shared.target.lock().unwrap() = target;
+        *self.shared.target.lock().expect("a lock that nobody has poisoned") = target;
     }
 
     /// How many connections have come.
@@ -101,13 +101,13 @@ impl Drop for FaultProxy {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let addr = listener.local_addr().unwrap();
+    let addr = listener.local_addr().expect("a loopback socket");
     let mut listener = Some(listener);
     let mut mode = shared.mode.subscribe();
     loop {
         if *mode.borrow_and_update() == Mode::Refuse {
             listener = None;
-            mode.changed().await.unwrap();
+            mode.changed().await.expect("a proxy that is alive");
             continue;
         }
         if listener.is_none() {
@@ -128,11 +128,11 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn serve(client: TcpStream, shared: Arc<Shared>) {
-    let target = *shared.target.lock().unwrap();
+    let target = *shared.target.lock().expect("a lock that nobody has poisoned");
     let mut cuts = shared.cuts.subscribe();
     let Ok(server) = TcpStream::connect(target).await else { return };
     for stream in [&client, &server] {
-        stream.set_nodelay(true).unwrap();
+        stream.set_nodelay(true).expect("a loopback socket");
     }
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();

@@ -108,13 +108,19 @@ impl Supervisor {
             return Ok(link.clone());
         }
         let mut state = self.shared.state.subscribe();
+        let mut has_begun = false;
         loop {
             let now = state.borrow_and_update().clone();
             match now {
                 State::Up(link) => return Ok(link),
                 State::Down(fault) => return Err(fault),
                 State::Connecting => {}
-                State::Idle => self.begin(),
+                // Whoever was to connect has been stopped: the next call sets another one to it.
+                State::Idle if has_begun => return Err(Fault::lost()),
+                State::Idle => {
+                    has_begun = true;
+                    self.begin();
+                }
             }
             if state.changed().await.is_err() {
                 return Err(Fault::lost());
