@@ -2,16 +2,16 @@
 
 mod support;
 
-use std::{
-    error::Error as _,
-    time::{Duration, Instant},
-};
+use std::{error::Error as _, time::Duration};
 
 use support::{
     Logs,
     redis::{Authority, Cluster, FaultProxy, Mode, Pair, RedisServer},
 };
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tower_lp_auth::{
     RedisConfigError, RedisStore,
     store::{IndexEntry, Lease, SessionStore, StoreError, StoredRecord, Swap, Version},
@@ -33,7 +33,7 @@ fn record(content: &str) -> StoredRecord {
 }
 
 fn store(url: impl Into<String>) -> RedisStore {
-    RedisStore::new(url).unwrap()
+    RedisStore::new(url).expect("a URL of a server")
 }
 
 /// Loads a key as the layer does until there is an answer; how long that took.

@@ -22,12 +22,13 @@ fn record(version: u8, content: &str) -> StoredRecord {
 }
 
 fn store(url: impl Into<String>) -> RedisStore {
-    RedisStore::new(url).unwrap()
+    RedisStore::new(url).expect("a URL of a server")
 }
 
 fn in_cluster(cluster: &Cluster) -> RedisStore {
     let mut urls = cluster.urls().into_iter();
-    RedisStore::builder(urls.next().unwrap()).cluster(urls).build().unwrap()
+    let first = urls.next().expect("a node");
+    RedisStore::builder(first).cluster(urls).build().expect("URLs of one cluster")
 }
 
 /// Every promise of a store; nothing of it looks like a loss.
