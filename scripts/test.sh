@@ -3,11 +3,12 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# The tests of tests/chromium.rs drive a real browser.
-install_browser() {
+# The tests of tests/chromium.rs drive a real browser, those of tests/redis_*.rs real servers.
+install_programs() {
     local missing=() root=()
     command -v chromium >/dev/null || missing+=(chromium)
     command -v chromedriver >/dev/null || missing+=(chromium-driver)
+    command -v redis-server >/dev/null || missing+=(redis-server)
     [ "${#missing[@]}" -eq 0 ] && return
     command -v apt-get >/dev/null || {
         echo "error: install ${missing[*]}, there is no apt-get to do it with" >&2
@@ -26,7 +27,7 @@ install_browser() {
         apt-get install --yes --no-install-recommends "${missing[@]}"
 }
 
-install_browser
+install_programs
 cargo build --examples --all-features
 
 # The examples in the documentation first, so that the summary of all else comes last.

@@ -24,6 +24,10 @@ pub mod store {
         IndexEntry, Lease, LeaseOwner, Leased, MemoryStore, SessionStore, StoreError, StoredRecord,
         Swap, Version,
     };
+
+    #[cfg(feature = "redis")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+    pub use crate::session::store::redis::{RedisConfigError, RedisStore, RedisStoreBuilder};
 }
 
 #[cfg(any(test, fuzzing))]
@@ -59,6 +63,10 @@ pub use user::{
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use user::{LpUserRejection, MissingLayer, NotSignedIn};
+
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use session::store::redis::{RedisConfigError, RedisStore, RedisStoreBuilder};
 
 /// The README's code compiles.
 #[cfg(doctest)]

@@ -13,6 +13,7 @@ mod browser;
 mod direct;
 mod jar;
 mod quickstart;
+pub mod redis;
 mod steps;
 mod webdriver;
 

@@ -6,6 +6,8 @@
 mod error;
 mod memory;
 mod record;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 
 pub use self::{
     error::StoreError,

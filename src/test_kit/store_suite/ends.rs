@@ -14,7 +14,7 @@ use crate::{
     store::{Leased, Swap},
 };
 
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = Duration::from_millis(600);
 /// Clocks that count whole milliseconds or differ a little.
 const EARLY: Duration = Duration::from_millis(50);
 /// Room for a slow machine and a slow network.

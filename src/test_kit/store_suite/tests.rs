@@ -62,7 +62,7 @@ const FLAWS: &[(Flaw, &str)] = &[
 ];
 
 /// So many suites run at once: each waits most of the time.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 16;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_flaw_is_caught_under_the_name_of_the_promise_it_breaks() {

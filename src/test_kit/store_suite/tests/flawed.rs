@@ -130,7 +130,7 @@ impl Flawed {
         match self.flaw {
             Flaw::ZeroIsForever if ttl.is_zero() => Ok(LONG),
             Flaw::MonthsAreRefused if ttl > 200 * LONG => Err(failure()),
-            flaw if flaw == early => Ok(ttl / 2),
+            flaw if flaw == early => Ok(ttl / 12),
             flaw if Some(flaw) == stays => Ok(2 * LONG),
             _ => Ok(ttl),
         }
