@@ -38,13 +38,10 @@ impl Builder {
         if let Some((setting, _)) = variables.0.iter().find(|(_, value)| value.is_empty()) {
             return Err(ConfigError::invalid(*setting, "it is empty: set it or leave it out"));
         }
-        if variables.0.contains_key(&Setting::RedisUrl) {
-            return Err(ConfigError::Unsupported {
-                setting: Setting::RedisUrl,
-                remedy: "it keeps sessions sealed in the browser's cookie; leave the variable out",
-            });
-        }
         let mut builder = Self::new();
+        if let Some(url) = variables.take(Setting::RedisUrl) {
+            builder = builder.redis(&Zeroizing::new(url))?;
+        }
         builder.account = variables.take(Setting::Account);
         builder.client_id = variables.take(Setting::ClientId);
         builder.redirect_uri = variables.take(Setting::RedirectUri);
@@ -90,6 +87,23 @@ impl Builder {
             builder = builder.revoke_on_logout(on);
         }
         Ok(builder)
+    }
+}
+
+impl Builder {
+    #[cfg(feature = "redis")]
+    fn redis(self, url: &str) -> Result<Self, ConfigError> {
+        let store = crate::RedisStore::new(url)
+            .map_err(|error| ConfigError::says(Setting::RedisUrl, &error))?;
+        Ok(self.store(store))
+    }
+
+    #[cfg(not(feature = "redis"))]
+    fn redis(self, _: &str) -> Result<Self, ConfigError> {
+        Err(ConfigError::Unsupported {
+            setting: Setting::RedisUrl,
+            remedy: "switch on the feature `redis` of tower-lp-auth, or leave the variable out",
+        })
     }
 }
 

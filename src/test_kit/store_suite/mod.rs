@@ -29,7 +29,7 @@ use crate::{BoxFuture, store::SessionStore};
 /// It uses keys that begin with `store-suite:` and something random, and nothing else; so it can run
 /// on a store that is in use. What it writes ends within two minutes. It needs room for a thousand
 /// records, a few leases and a few hundred index entries, takes some seconds (times to live are
-/// waited for in real time, 300 ms and up, with seconds of room on a slow machine), and has to run on
+/// waited for in real time, 600 ms and up, with seconds of room on a slow machine), and has to run on
 /// a tokio runtime with its timers on and not paused, better one of several threads.
 ///
 /// What a store does when it is full, down or overloaded is its own to test, and so is what
