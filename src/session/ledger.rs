@@ -96,9 +96,7 @@ impl Ledger {
             shard.next_sweep = monotonic.saturating_add(SWEEP_EVERY);
             self.sweep(&mut shard, now);
         }
-        let track = shard.tracks.entry(session.id).or_insert_with(|| {
-            Arc::new(Track::new(session.id, session.pair, session.times.absolute_end))
-        });
+        let track = shard.tracks.entry(session.id).or_insert_with(|| Arc::new(Track::new(&opened)));
         let track = Arc::clone(track);
         self.make_room(&mut shard, &track);
         drop(shard);
@@ -118,6 +116,7 @@ impl Ledger {
         }
         held.track.set_phase(Phase::Ended);
         known.attempts = None;
+        known.wake_watchers();
         let result = self.drop_result(&mut known);
         Ending::Now(result.map_or_else(|| Arc::clone(&held.opened), |minted| minted.opened))
     }
@@ -135,7 +134,7 @@ impl Ledger {
             return;
         }
         let order = self.order.fetch_add(1, Ordering::Relaxed);
-        track.adopt(known, opened.session.pair);
+        track.adopt(known, &opened);
         if known.result.replace(Minted { opened, set_cookie, order }).is_none() {
             self.results.fetch_add(1, Ordering::Relaxed);
         }
@@ -210,7 +209,7 @@ impl Ledger {
             .values()
             .filter(|track| !Arc::ptr_eq(track, spared))
             .map(|track| (weight(track), track.absolute_end, track.id))
-            .filter(|(weight, ..)| *weight != Weight::InFlight)
+            .filter(|(weight, ..)| *weight != Weight::Needed)
             .collect();
         candidates.sort_unstable_by_key(|(weight, end, _)| (*weight, *end));
         let spare = shard.tracks.len() - limit + limit / BATCH;
@@ -218,7 +217,7 @@ impl Ledger {
             let Entry::Occupied(entry) = shard.tracks.entry(id) else { continue };
             let track = Arc::clone(entry.get());
             let mut known = track.lock();
-            if known.flight.is_some() {
+            if known.is_needed() {
                 continue;
             }
             entry.remove();
@@ -246,14 +245,14 @@ enum Weight {
     Resealed,
     /// Refreshed or logged out.
     Changed,
-    /// A refresh is under way: not to be dropped at all.
-    InFlight,
+    /// A refresh is under way, or a stream waits for the session's end: not to be dropped at all.
+    Needed,
 }
 
 fn weight(track: &Track) -> Weight {
     let known = track.lock();
-    if known.flight.is_some() {
-        Weight::InFlight
+    if known.is_needed() {
+        Weight::Needed
     } else if track.phase() == Phase::Ended
         || known.spent.is_some()
         || known.change == Change::Refreshed

@@ -50,8 +50,7 @@ impl Held {
     /// A session that belongs to no layer, for handlers' unit tests.
     #[cfg(feature = "test-kit")]
     pub(crate) fn detached(opened: Opened) -> Self {
-        let Session { id, pair, times, .. } = &opened.session;
-        let track = Arc::new(Track::new(*id, *pair, times.absolute_end));
+        let track = Arc::new(Track::new(&opened));
         Self { opened: Arc::new(opened), track }
     }
 

@@ -11,6 +11,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
+    Opened,
     id::{Pair, SessionId},
     mint::Minted,
 };
@@ -49,6 +50,8 @@ pub(crate) struct Track {
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) highest: Pair,
+    /// When the session ends, as far as the highest pair says.
+    pub(crate) ends_at: Timestamp,
     /// What the highest pair brought, if it was made here.
     pub(crate) result: Option<Minted>,
     /// A request has presented the highest pair: its result is no longer urgent.
@@ -61,6 +64,8 @@ pub(crate) struct Known {
     pub(crate) spent: Option<u32>,
     /// The largest step the highest pair has taken here.
     pub(crate) change: Change,
+    /// Who waits for the session's end; `None` until somebody does.
+    watchers: Option<watch::Sender<()>>,
 }
 
 /// How far a session has moved since this process first saw it.
@@ -111,22 +116,45 @@ pub(crate) fn standing(own: Pair, highest: Pair, has_result: bool, spent: Option
     }
 }
 
+impl Known {
+    /// A channel that says when it is worth looking whether the session has ended.
+    pub(crate) fn watch(&mut self) -> watch::Receiver<()> {
+        self.watchers.get_or_insert_with(|| watch::Sender::new(())).subscribe()
+    }
+
+    /// Lets all who wait for the session's end look again.
+    pub(crate) fn wake_watchers(&mut self) {
+        if let Some(watchers) = &self.watchers {
+            watchers.send_replace(());
+        }
+    }
+
+    /// Whether somebody relies on this entry: it must not give way to another's.
+    pub(super) fn is_needed(&self) -> bool {
+        let watched = |watchers: &watch::Sender<()>| watchers.receiver_count() > 0;
+        self.flight.is_some() || self.watchers.as_ref().is_some_and(watched)
+    }
+}
+
 impl Track {
-    pub(super) fn new(id: SessionId, pair: Pair, absolute_end: Timestamp) -> Self {
+    pub(super) fn new(opened: &Opened) -> Self {
+        let session = &opened.session;
         Self {
-            id,
-            absolute_end,
+            id: session.id,
+            absolute_end: session.times.absolute_end,
             phase: AtomicU8::new(Phase::Live as u8),
-            highest: AtomicU64::new(pair.as_u64()),
+            highest: AtomicU64::new(session.pair.as_u64()),
             forget_cookie_until: AtomicU64::new(0),
             known: Mutex::new(Known {
-                highest: pair,
+                highest: session.pair,
+                ends_at: opened.schedule.ends_at,
                 result: None,
                 presented: false,
                 flight: None,
                 attempts: None,
                 spent: None,
                 change: Change::Nothing,
+                watchers: None,
             }),
         }
     }
@@ -151,8 +179,9 @@ impl Track {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes `pair` the highest; what a lower one brought or failed at is forgotten.
-    pub(crate) fn adopt(&self, known: &mut Known, pair: Pair) {
+    /// Makes a pair the highest; what a lower one brought or failed at is forgotten.
+    pub(crate) fn adopt(&self, known: &mut Known, opened: &Opened) {
+        let pair = opened.session.pair;
         debug_assert!(pair > known.highest);
         if pair.generation > known.highest.generation {
             known.attempts = None;
@@ -161,6 +190,7 @@ impl Track {
             known.change = known.change.max(Change::Resealed);
         }
         known.highest = pair;
+        known.ends_at = opened.schedule.ends_at;
         known.presented = false;
         self.highest.store(pair.as_u64(), Ordering::Release);
     }
