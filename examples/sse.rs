@@ -80,7 +80,7 @@ async fn page(State(logout): State<String>, user: LpUser) -> Html<String> {
         r#"<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
 <title>Live events · tower-lp-auth</title><style>{STYLE}</style></head><body><main>
-<p class="eyebrow" id="state">Connecting</p><h1>Live, for {id}</h1>
+<p class="eyebrow" id="state">Connecting</p><h1>Events for {id}</h1>
 <p class="lead" id="last">Waiting for the first event.</p>
 <p><button class="button" id="sign-out">Sign out</button></p>
 <p class="hint">Open <a href="/" target="_blank">another tab</a>, and sign out in either of them:
@@ -91,6 +91,7 @@ events.onmessage = (event) => {{ show("state", "Live"); show("last", event.data)
 events.onerror = () => {{
   events.close(); // or it would connect again, and get a 401
   show("state", "Ended");
+  show("last", "The session is over, so the server has closed the stream.");
   document.getElementById("sign-out").outerHTML = '<a class="button" id="sign-in" href="/">Sign in again</a>';
 }};
 document.getElementById("sign-out").onclick = () => fetch("{logout}", {{ method: "POST" }});

@@ -6,9 +6,10 @@ use std::{
     convert::Infallible,
     pin::pin,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::{Context, Wake, Waker},
     time::Duration,
 };
 
@@ -333,6 +334,59 @@ async fn until_the_end_frames_pass_as_they_are() {
     assert!(body.frame().await.is_none(), "the session's end comes first");
     assert!(body.is_end_stream());
     assert_eq!(body.size_hint().exact(), Some(0));
+}
+
+/// Y20: what a stream held is freed at the session's end, even if its body is kept.
+#[tokio::test]
+async fn what_a_stream_held_is_freed_with_its_end() {
+    let radio = Radio::new();
+    let app = App::start().await;
+    let mut browser = Browser::signed_in(&app).await;
+    let request = fetch_with("/events", &browser.jar.header().expect("a session"));
+    let service = app.auth.layer(radio.routes(Router::new()));
+    let response = service.oneshot(request.map(|()| Body::empty())).await.expect("infallible");
+    let mut body = response.into_body();
+    assert!(body.frame().await.is_some());
+    assert_eq!(radio.open(), 1);
+    browser.post("/logout").await;
+    assert!(body.frame().await.is_none());
+    assert_eq!(radio.open(), 0);
+    assert!(body.frame().await.is_none(), "an end is an end");
+}
+
+/// Whether a future has asked to be polled.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// G18: a refusal of the refresh wakes whoever waits; the next look at the clock is not needed.
+#[tokio::test]
+async fn a_refused_refresh_is_known_at_once() {
+    let users: Arc<Mutex<Vec<LpUser>>> = Arc::default();
+    let keep = Arc::clone(&users);
+    let app = App::builder().routes(|router, _| {
+        let keep = async move |user: LpUser| keep.lock().expect("no panic").push(user);
+        router.route("/keep", get(keep))
+    });
+    let app = app.start().await;
+    let mut browser = Browser::signed_in(&app).await;
+    browser.fetch("/keep").await;
+    let mut ended = users.lock().expect("no panic").remove(0).ended();
+    app.sentinel.inject(Endpoint::Refresh, Fault::oauth_error("invalid_grant"));
+    app.advance(8 * HOUR - 30);
+
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut context = Context::from_waker(&waker);
+    assert!(ended.poll_unpin(&mut context).is_pending());
+    browser.fetch("/me").await.assert_unauthorized();
+    assert!(woken.0.load(Ordering::SeqCst));
+    assert!(ended.poll_unpin(&mut context).is_ready());
 }
 
 /// G18: a task that works for a user learns that they have gone, long after their request.
