@@ -74,13 +74,12 @@ impl Drop for Line {
 }
 
 /// Shows the events as they come. The button signs out without leaving the page.
-async fn page(State(logout): State<String>, user: LpUser) -> Html<String> {
-    let id = user.id(); // digits
+async fn page(State(logout): State<String>) -> Html<String> {
     Html(format!(
         r#"<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
 <title>Live events · tower-lp-auth</title><style>{STYLE}</style></head><body><main>
-<p class="eyebrow" id="state">Connecting</p><h1>Events for {id}</h1>
+<p class="eyebrow" id="state">Connecting</p><h1>Your events</h1>
 <p class="lead" id="last">Waiting for the first event.</p>
 <p><button class="button" id="sign-out">Sign out</button></p>
 <p class="hint">Open <a href="/" target="_blank">another tab</a>, and sign out in either of them:
