@@ -49,7 +49,7 @@ pub use error::{BoxError, BoxFuture};
 pub use jwt::{IdTokenSignature, InvalidIdTokenSignature};
 pub use login::{LoginDecision, LoginHookError};
 pub use middleware::{Health, LpAuth, LpAuthLayer, ResponseBody, ResponseFuture};
-pub use refresh::{EndReason, SessionEnd};
+pub use refresh::{EndReason, Ended, SessionEnd};
 pub use respond::{
     Audience, DefaultResponses, Rejection, RejectionReason, ResponseForRejection, WayForward,
 };

@@ -339,3 +339,24 @@ async fn serve(html: String) -> u16 {
     tokio::spawn(async move { axum::serve(listener, page).await });
     port
 }
+
+/// G18, Y20: a page that listens sees its stream end when another tab signs out.
+#[tokio::test]
+async fn signing_out_in_one_tab_ends_the_stream_of_the_other() {
+    let example = Quickstart::sse().await;
+    let browser = Chromium::start().await;
+    let page = format!("{}/", example.url);
+    browser.open(&page).await;
+    browser.click(AS_AGENT).await;
+    let first = browser.tab().await;
+    browser.wait_for_text("#state", "Live").await;
+    browser.new_tab().await;
+    browser.open(&page).await;
+    browser.wait_for_text("#state", "Live").await;
+    browser.script("document.getElementById('sign-out').click()").await;
+    browser.wait_for_text("#state", "Ended").await;
+    browser.show_tab(&first).await;
+    browser.wait_for_text("#state", "Ended").await;
+    browser.click("#sign-in").await;
+    browser.wait_for_text("#state", "Live").await;
+}

@@ -1,11 +1,17 @@
-//! The examples that end by themselves do what they say.
+//! The examples do what they say; the quickstart has a file of its own.
+
+mod support;
 
 use std::{
     process::{Command, Output},
     sync::LazyLock,
+    time::Duration,
 };
 
+use http::Method;
 use serde_json::Value;
+use support::{AGENT, Browser, FETCH, Quickstart, eventually, sign_in};
+use tokio::time::timeout;
 
 /// Where the programs are: built here, because `cargo test --test examples` builds no example.
 static PROGRAMS: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -170,4 +176,33 @@ fn help_names_every_option() {
     ] {
         assert!(help.contains(option), "{option}: {help}");
     }
+}
+
+/// G18: the example of an event stream shows events, and both ends of the stream.
+#[tokio::test]
+async fn an_event_stream_is_seen_to_open_and_to_close() {
+    const PATIENCE: Duration = Duration::from_secs(15);
+    let example = Quickstart::sse().await;
+    eventually("it says what to do", || example.stderr().contains("in two tabs")).await;
+    let mut browser = Browser::at(&example.url);
+    let page = sign_in(&mut browser, "/", AGENT).await;
+    assert!(page.body.contains("Your events"), "{page:?}");
+    let request = browser.request(Method::GET, "/events", &FETCH, None);
+    let mut events = request.send().await.expect("an answer");
+    for number in 1..=2 {
+        let event = timeout(PATIENCE, events.chunk()).await.expect("an event in time");
+        let event = text(&event.expect("no broken body").expect("an event"));
+        assert_eq!(event, format!("data: event {number} for {AGENT}\n\n"));
+    }
+    assert!(page.body.contains("fetch(\"/logout\""), "{page:?}");
+    browser.post("/logout").await;
+    let mut after_logout = 0;
+    while let Some(event) =
+        timeout(PATIENCE, events.chunk()).await.expect("an end in time").expect("no broken body")
+    {
+        after_logout += 1;
+        assert!(after_logout <= 2, "it goes on: {event:?}");
+    }
+    let closed = format!("stream of {AGENT} closed");
+    eventually("the terminal tells of the end", || example.stderr().contains(&closed)).await;
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use http::Method;
-use support::{AGENT, Browser, FORM, Page, Quickstart, free_port};
+use support::{AGENT, Browser, FORM, Page, Quickstart, free_port, sign_in};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -684,19 +684,6 @@ fn assert_describes(page: &Page, user: &str) {
         time.parse::<jiff::Timestamp>().unwrap_or_else(|error| panic!("{member} {time}: {error}"));
         assert!(time.ends_with('Z'), "{member} {time}");
     }
-}
-
-/// Opens a page of the application and signs in on MockSentinel's page, as a person would.
-async fn sign_in(browser: &mut Browser, path: &str, user: &str) -> Page {
-    let page = browser.open(path).await;
-    assert!(page.body.contains("<form method=\"post\">"), "{page:?}");
-    let button = format!("value=\"{user}\"");
-    assert!(page.body.contains(&button), "{page:?}");
-    let form =
-        [FORM[0], FORM[1], FORM[2], FORM[3], ("content-type", "application/x-www-form-urlencoded")];
-    let sent = browser.send(Method::POST, &page.url, &form, Some(format!("user={user}"))).await;
-    let callback = sent.location().unwrap_or_else(|| panic!("{sent:?}"));
-    browser.open(&callback).await
 }
 
 /// A login that waits for its callback: the callback's URL and the values of the login's cookies.

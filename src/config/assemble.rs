@@ -121,6 +121,7 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
         routes,
         ignored_schemes,
         responder: builder.responder,
+        end_streams: builder.end_streams,
     })))
 }
 

@@ -72,6 +72,7 @@ pub struct Builder {
     pub(super) login_lifetime: Duration,
     pub(super) refresh_after: Duration,
     pub(super) revoke_on_logout: bool,
+    pub(super) end_streams: bool,
     pub(super) http: HttpSettings,
     pub(super) ledger_entries: usize,
     pub(super) ledger_results: usize,
@@ -131,6 +132,7 @@ impl Builder {
             login_lifetime: LOGIN_LIFETIME,
             refresh_after: REFRESH_AFTER,
             revoke_on_logout: false,
+            end_streams: true,
             http: HttpSettings::default(),
             ledger_entries: LEDGER_ENTRIES,
             ledger_results: LEDGER_RESULTS,
@@ -384,6 +386,16 @@ impl Builder {
         self
     }
 
+    /// Whether a user's event streams (`text/event-stream`) end when their session ends; by default
+    /// they do: a body ends cleanly, within a second or so, whatever it has still to say. Switched
+    /// off, handlers see to it with [`LpUser::ended`].
+    ///
+    /// Responses to anonymous callers, and bodies whose length has been told, are left alone.
+    pub fn end_streams(mut self, on: bool) -> Self {
+        self.end_streams = on;
+        self
+    }
+
     /// Adds a certificate authority (PEM) that calls to LivePerson trust besides the system's.
     pub fn ca_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.http.ca_certificates_pem.push(pem.into());
@@ -495,6 +507,7 @@ impl fmt::Debug for Builder {
             .field("login_lifetime", &self.login_lifetime)
             .field("refresh_after", &self.refresh_after)
             .field("revoke_on_logout", &self.revoke_on_logout)
+            .field("end_streams", &self.end_streams)
             .finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::Request;
+use http::{Method, Request};
 
 use super::{
     outgoing::{Origin, Passage},
@@ -220,7 +220,9 @@ impl Shared {
         let origin = self.strip(facts, request, false);
         let user = LpUser::new(served, Arc::clone(&self.keeper));
         request.extensions_mut().insert(user);
-        Passage::user(brought, landing, facts.route == Route::Optional, origin)
+        // The response to a HEAD has no body to end.
+        let end_streams = self.end_streams && request.method() != Method::HEAD;
+        Passage::user(brought, landing, facts.route == Route::Optional, origin, end_streams)
     }
 
     /// No session: anonymous where that is allowed, else an answer in the caller's language.

@@ -1,6 +1,7 @@
-//! The body of a response: ours, or the inner service's.
+//! The body of a response: ours, or the inner service's, which may end with the session.
 
 use std::{
+    future::Future,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -10,11 +11,15 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 
+use crate::refresh::Ended;
+
 pin_project! {
     /// The body of a response that has passed the layer.
     ///
-    /// The inner service's frames, trailers and size pass through as they are; nothing is buffered
-    /// and nothing boxed.
+    /// The inner service's frames, trailers and size pass through as they are; nothing is buffered.
+    /// An event stream (`text/event-stream`) of a user ends when their session ends, unless
+    /// [`Builder::end_streams`](crate::Builder::end_streams) is switched off: cleanly, after a whole
+    /// frame, and without an exact size ahead.
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]
@@ -24,10 +29,12 @@ pin_project! {
 
 pin_project! {
     #[project = InnerProj]
+    #[project_replace = InnerTaken]
     #[derive(Debug)]
     enum Inner<B> {
         Ours { #[pin] body: Full<Bytes> },
         Theirs { #[pin] body: B },
+        UntilEnd { #[pin] body: B, ended: Ended },
     }
 }
 
@@ -40,6 +47,11 @@ impl<B> ResponseBody<B> {
     /// The inner service's body.
     pub(crate) fn theirs(body: B) -> Self {
         Self { inner: Inner::Theirs { body } }
+    }
+
+    /// The inner service's body, which ends when a session does.
+    pub(crate) fn until(ended: Ended, body: B) -> Self {
+        Self { inner: Inner::UntilEnd { body, ended } }
     }
 }
 
@@ -61,18 +73,27 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        match self.project().inner.project() {
+        let mut inner = self.project().inner;
+        match inner.as_mut().project() {
             InnerProj::Ours { body } => {
                 body.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(|e| match e {})))
             }
             InnerProj::Theirs { body } => body.poll_frame(cx),
+            InnerProj::UntilEnd { body, ended } => {
+                // The end first: a body that is always ready does not put it off.
+                if Pin::new(ended).poll(cx).is_pending() {
+                    return body.poll_frame(cx);
+                }
+                drop(inner.project_replace(Inner::Ours { body: Full::default() }));
+                Poll::Ready(None)
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.inner {
             Inner::Ours { body } => body.is_end_stream(),
-            Inner::Theirs { body } => body.is_end_stream(),
+            Inner::Theirs { body } | Inner::UntilEnd { body, .. } => body.is_end_stream(),
         }
     }
 
@@ -80,6 +101,13 @@ where
         match &self.inner {
             Inner::Ours { body } => body.size_hint(),
             Inner::Theirs { body } => body.size_hint(),
+            Inner::UntilEnd { body, .. } => {
+                let mut hint = SizeHint::new();
+                if let Some(upper) = body.size_hint().upper() {
+                    hint.set_upper(upper);
+                }
+                hint
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use http::{Request, Response};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -94,6 +95,7 @@ const POLLED_AFTER_END: &str = "a future is not polled after its end";
 impl<S, B, R> Future for ResponseFuture<S, B, S::Future>
 where
     S: Service<Request<B>, Response = Response<R>>,
+    R: Body,
 {
     type Output = Result<Response<ResponseBody<R>>, S::Error>;
 

@@ -163,6 +163,7 @@ impl LpAuthLayer {
     }
 
     /// All sessions of a user, on whatever device: with a session store they can be listed and ended.
+    #[must_use]
     pub fn sessions(&self) -> Sessions {
         Sessions::new(Arc::clone(&self.shared.keeper))
     }

@@ -13,6 +13,7 @@ mod outgoing;
 mod route;
 mod service;
 mod shared;
+mod streams;
 
 pub use self::{
     body::ResponseBody,

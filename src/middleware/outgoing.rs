@@ -7,15 +7,17 @@ use http::{
     header::{CACHE_CONTROL, Entry, SET_COOKIE, VARY},
     uri::PathAndQuery,
 };
+use http_body::Body;
 
 use super::{
     body::ResponseBody,
     shared::{Shared, ours},
+    streams::ends_with_session,
 };
 use crate::{
     caller::RequestKind,
     error::BoxFuture,
-    refresh::Landing,
+    refresh::{Ended, Landing},
     respond::{self, Mark, MarkReason},
     session::{Held, Phase},
 };
@@ -33,6 +35,8 @@ pub(crate) struct Passage {
     optional: bool,
     /// Where a refusal from further in sends its caller back to.
     origin: Option<Origin>,
+    /// Whether an event stream ends with the session.
+    end_streams: bool,
 }
 
 /// What a refusal from further in needs to know of the request.
@@ -69,11 +73,12 @@ const PRIVATE: HeaderValue = HeaderValue::from_static("private");
 impl Passage {
     /// Another layer of the same configuration looks after this request.
     pub(crate) fn nothing() -> Self {
-        Self { brought: None, landing: None, renewed: None, optional: false, origin: None }
+        let (brought, landing, renewed) = (None, None, None);
+        Self { brought, landing, renewed, optional: false, origin: None, end_streams: false }
     }
 
     pub(crate) fn anonymous(origin: Origin, optional: bool) -> Self {
-        Self { brought: None, landing: None, renewed: None, optional, origin: Some(origin) }
+        Self { optional, origin: Some(origin), ..Self::nothing() }
     }
 
     pub(crate) fn user(
@@ -81,8 +86,10 @@ impl Passage {
         landing: Option<Landing>,
         optional: bool,
         origin: Origin,
+        end_streams: bool,
     ) -> Self {
-        Self { brought: Some(brought), landing, renewed: None, optional, origin: Some(origin) }
+        let (brought, origin) = (Some(brought), Some(origin));
+        Self { brought, landing, renewed: None, optional, origin, end_streams }
     }
 
     /// The same, with a cookie that the response sets unless the session ends meanwhile.
@@ -108,13 +115,23 @@ impl Passage {
     /// Finishes the head of the inner service's response. A refusal from further in that starts a
     /// login is answered later.
     #[inline]
-    pub(crate) fn leave<B>(self, shared: &Arc<Shared>, mut response: Response<B>) -> Departing<B> {
+    pub(crate) fn leave<B: Body>(
+        self,
+        shared: &Arc<Shared>,
+        mut response: Response<B>,
+    ) -> Departing<B> {
         if let Some(origin) = &self.origin
             && let Some(mark) = response.extensions_mut().remove::<Mark>()
         {
             return self.translate(shared, mark, origin);
         }
-        let mut response = response.map(ResponseBody::theirs);
+        let mut response = match &self.brought {
+            Some(held) if self.end_streams && ends_with_session(&response) => {
+                let ended = Ended::of(Arc::clone(&shared.keeper), held.clone());
+                response.map(|body| ResponseBody::until(ended, body))
+            }
+            _ => response.map(ResponseBody::theirs),
+        };
         self.dress(shared, response.headers_mut());
         Departing::Now(response)
     }

@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     pub(crate) ignored_schemes: IgnoredSchemes,
     pub(crate) responder: Box<dyn ResponseForRejection>,
+    /// Whether the event streams of users end with their sessions.
+    pub(crate) end_streams: bool,
 }
 
 /// An answer of ours, not yet of the inner service's body type.

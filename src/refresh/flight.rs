@@ -262,6 +262,7 @@ impl Flight {
         if !overtaken {
             self.keeper.ledger.drop_result(&mut known);
         }
+        known.wake_watchers();
         let ended = self.held.track.phase() == Phase::Ended;
         drop(known);
         if !ended && !overtaken {

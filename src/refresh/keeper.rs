@@ -253,7 +253,7 @@ impl Keeper {
         }
         if held.pair() > known.highest {
             self.ledger.drop_result(&mut known);
-            held.track.adopt(&mut known, held.pair());
+            held.track.adopt(&mut known, &held.opened);
         }
         if held.pair() == known.highest {
             known.presented = true;

@@ -1,14 +1,15 @@
 //! Tokens age: when a session is refreshed, by whom, and what an attempt can come to.
 //!
 //! [`beginning`] takes up what a login has made. [`policy`] says from times alone what a session
-//! needs, [`keeper`] weighs that for a request, [`flight`] is one refresh with its many waiters, [`outcome`] what its answer means,
-//! [`identity`] whose tokens it has brought; [`stored`] does all that where sessions are in a store.
-//! [`fresh`] gives long-lived work a live token ([`forced`] where one was refused). [`survey`] looks
-//! at what a browser brings to our own paths, [`log_out`] ends it, [`revocation`] gives tokens back
-//! (again and again if need be: [`retry`], [`outbox`]), and [`tasks`] lets a shutdown wait for what
-//! is under way.
+//! needs, [`keeper`] weighs that for a request, [`flight`] is one refresh with its many waiters,
+//! [`outcome`] what its answer means, [`identity`] whose tokens it has brought; [`stored`] does all
+//! that where sessions are in a store. [`fresh`] gives long-lived work a live token ([`forced`] where
+//! one was refused), [`ended`] tells it of the session's end. [`survey`] looks at what a browser
+//! brings to our own paths, [`log_out`] ends it, [`revocation`] gives tokens back (again and again if
+//! need be: [`retry`], [`outbox`]), and [`tasks`] lets a shutdown wait for what is under way.
 
 mod beginning;
+mod ended;
 mod flight;
 mod forced;
 mod fresh;
@@ -24,7 +25,6 @@ mod stored;
 mod survey;
 mod tasks;
 
-pub use self::keeper::{EndReason, SessionEnd};
 pub(crate) use self::{
     beginning::NewSession,
     flight::{Departure, Landing, whole_seconds},
@@ -36,4 +36,8 @@ pub(crate) use self::{
     stored::{Depot, EndedStored, LEASE, Ready, Tickets},
     survey::Brings,
     tasks::Tasks,
+};
+pub use self::{
+    ended::Ended,
+    keeper::{EndReason, SessionEnd},
 };

@@ -15,9 +15,9 @@ use std::{
 
 use super::{
     Held, Opened,
-    id::{Pair, SessionId},
+    id::SessionId,
     mint::Minted,
-    track::{Change, Known, Phase, Track},
+    track::{Change, Known, Phase, Sighting, Track},
 };
 use crate::clock::Timestamp;
 
@@ -91,8 +91,8 @@ impl Ledger {
     /// The track of an opened session, new if nothing is known of it.
     pub(crate) fn hold(&self, opened: Arc<Opened>, now: Timestamp, monotonic: Duration) -> Held {
         let session = &opened.session;
-        let end = session.times.absolute_end;
-        let track = self.track(session.id, session.pair, end, now, monotonic);
+        let sighting = Sighting::of(&opened);
+        let track = self.track(sighting, now, monotonic);
         let mut known = track.lock();
         known.presented |= session.pair >= known.highest;
         drop(known);
@@ -102,21 +102,19 @@ impl Ledger {
     /// The track of a session by its id, new if nothing is known of it.
     pub(crate) fn track(
         &self,
-        id: SessionId,
-        pair: Pair,
-        absolute_end: Timestamp,
+        sighting: Sighting,
         now: Timestamp,
         monotonic: Duration,
     ) -> Arc<Track> {
-        let mut shard = self.shard(id);
+        let mut shard = self.shard(sighting.id);
         if monotonic >= shard.next_sweep {
             shard.next_sweep = monotonic.saturating_add(SWEEP_EVERY);
             self.sweep(&mut shard, now, monotonic);
         }
         let track = shard
             .tracks
-            .entry(id)
-            .or_insert_with(|| Arc::new(Track::new(id, pair, absolute_end, (now, monotonic))));
+            .entry(sighting.id)
+            .or_insert_with(|| Arc::new(Track::new(sighting, (now, monotonic))));
         let track = Arc::clone(track);
         self.make_room(&mut shard, &track);
         track
@@ -138,6 +136,7 @@ impl Ledger {
         track.set_phase(Phase::Ended);
         known.attempts = None;
         known.latest = None;
+        known.wake_watchers();
         Ending::Now(self.drop_result(&mut known).map(|minted| minted.opened))
     }
 
@@ -155,7 +154,7 @@ impl Ledger {
         }
         let order = self.order.fetch_add(1, Ordering::Relaxed);
         if opened.session.pair > known.highest {
-            track.adopt(known, opened.session.pair);
+            track.adopt(known, &opened);
         }
         if known.result.replace(Minted { opened, set_cookie, order }).is_none() {
             self.results.fetch_add(1, Ordering::Relaxed);
@@ -237,7 +236,7 @@ impl Ledger {
             .values()
             .filter(|track| !Arc::ptr_eq(track, spared))
             .map(|track| (weight(track), track.absolute_end, track.id))
-            .filter(|(weight, ..)| *weight != Weight::InFlight)
+            .filter(|(weight, ..)| *weight != Weight::Needed)
             .collect();
         candidates.sort_unstable_by_key(|(weight, end, _)| (*weight, *end));
         let spare = shard.tracks.len() - limit + limit / BATCH;
@@ -245,7 +244,7 @@ impl Ledger {
             let Entry::Occupied(entry) = shard.tracks.entry(id) else { continue };
             let track = Arc::clone(entry.get());
             let mut known = track.lock();
-            if known.flight.is_some() {
+            if known.is_needed() {
                 continue;
             }
             entry.remove();
@@ -273,14 +272,14 @@ enum Weight {
     Resealed,
     /// Refreshed or logged out.
     Changed,
-    /// A refresh is under way: not to be dropped at all.
-    InFlight,
+    /// A refresh is under way, or a stream waits for the session's end: not to be dropped at all.
+    Needed,
 }
 
 fn weight(track: &Track) -> Weight {
     let known = track.lock();
-    if known.flight.is_some() {
-        Weight::InFlight
+    if known.is_needed() {
+        Weight::Needed
     } else if track.phase() == Phase::Ended
         || known.spent.is_some()
         || known.change == Change::Refreshed

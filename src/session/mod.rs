@@ -26,7 +26,7 @@ pub(crate) use self::{
     mint::{Mint, Minted, TooLarge},
     record::{Identity, LoginMark, Session, Times, Tokens},
     store::{Lease, LeaseOwner, Leased, SessionStore, StoreError, Swap, Version},
-    track::{Attempts, Known, Phase, Standing, Track, WIDEST_JUMP, standing},
+    track::{Attempts, Known, Phase, Sighting, Standing, Track, WIDEST_JUMP, standing},
     vault::{IndexedSession, Lookup, Stored, Vault},
     voucher::{KeyNames, Voucher},
 };
@@ -65,13 +65,8 @@ impl Held {
     /// A session that belongs to no layer, for handlers' unit tests.
     #[cfg(feature = "test-kit")]
     pub(crate) fn detached(opened: Opened) -> Self {
-        let Session { id, pair, times, .. } = &opened.session;
-        let track = Arc::new(Track::new(
-            *id,
-            *pair,
-            times.absolute_end,
-            (times.authenticated_at, std::time::Duration::ZERO),
-        ));
+        let seen = (opened.session.times.authenticated_at, std::time::Duration::ZERO);
+        let track = Arc::new(Track::new(Sighting::of(&opened), seen));
         Self { opened: Arc::new(opened), track }
     }
 

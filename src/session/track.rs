@@ -30,6 +30,24 @@ pub(crate) enum Phase {
     Dropped = 2,
 }
 
+/// How a session comes to be known here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sighting {
+    pub(crate) id: SessionId,
+    pub(crate) pair: Pair,
+    pub(crate) absolute_end: Timestamp,
+    /// When it ends if nothing more happens.
+    pub(crate) ends_at: Timestamp,
+}
+
+impl Sighting {
+    pub(super) fn of(opened: &Opened) -> Self {
+        let session = &opened.session;
+        let (id, pair, absolute_end) = (session.id, session.pair, session.times.absolute_end);
+        Self { id, pair, absolute_end, ends_at: opened.schedule.ends_at }
+    }
+}
+
 /// How long after its handler has ended the session a response may delete the cookie.
 const FORGET_WITHIN: Duration = Duration::from_secs(5);
 
@@ -60,6 +78,8 @@ pub(crate) struct Track {
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) highest: Pair,
+    /// When the session ends, as far as the highest pair says.
+    pub(crate) ends_at: Timestamp,
     /// What the highest pair brought, if it was made here.
     pub(crate) result: Option<Minted>,
     /// A request has presented the highest pair: its result is no longer urgent.
@@ -75,6 +95,8 @@ pub(crate) struct Known {
     pub(crate) over_at: Timestamp,
     /// The largest step the highest pair has taken here.
     pub(crate) change: Change,
+    /// Who waits for the session's end; `None` until somebody does.
+    watchers: Option<watch::Sender<()>>,
     /// A stored session's record as it was last read or written; `result` is then what could not be
     /// written yet.
     pub(crate) latest: Option<Arc<Opened>>,
@@ -82,15 +104,8 @@ pub(crate) struct Known {
     pub(crate) undeleted: bool,
     /// Somebody is writing down that the session is used.
     pub(crate) writing: bool,
-}
-
-impl Known {
-    /// Notes that the record of version `old` was replaced.
-    pub(crate) fn replace_latest(&mut self, old: Version, next: Arc<Opened>) {
-        if self.latest.as_ref().is_some_and(|latest| latest.version() == Some(old)) {
-            self.latest = Some(next);
-        }
-    }
+    /// When the store was last asked for the session, by the monotonic clock.
+    pub(crate) asked_at: Duration,
 }
 
 /// How far a session has moved since this process first saw it.
@@ -141,14 +156,43 @@ pub(crate) fn standing(own: Pair, highest: Pair, has_result: bool, spent: Option
     }
 }
 
+impl Known {
+    /// Notes what the store has of the session.
+    pub(crate) fn read(&mut self, opened: Arc<Opened>) {
+        self.ends_at = opened.schedule.ends_at;
+        self.latest = Some(opened);
+    }
+
+    /// Notes that the record of version `old` was replaced.
+    pub(crate) fn replace_latest(&mut self, old: Version, next: Arc<Opened>) {
+        if self.latest.as_ref().is_some_and(|latest| latest.version() == Some(old)) {
+            self.read(next);
+        }
+    }
+
+    /// A channel that says when it is worth looking whether the session has ended.
+    pub(crate) fn watch(&mut self) -> watch::Receiver<()> {
+        self.watchers.get_or_insert_with(|| watch::Sender::new(())).subscribe()
+    }
+
+    /// Lets all who wait for the session's end look again.
+    pub(crate) fn wake_watchers(&mut self) {
+        if let Some(watchers) = &self.watchers {
+            watchers.send_replace(());
+        }
+    }
+
+    /// Whether somebody relies on this entry: it must not give way to another's.
+    pub(super) fn is_needed(&self) -> bool {
+        let watched = |watchers: &watch::Sender<()>| watchers.receiver_count() > 0;
+        self.flight.is_some() || self.watchers.as_ref().is_some_and(watched)
+    }
+}
+
 impl Track {
     /// The session of this pair, first seen at `now` and the monotonic time `seen`.
-    pub(super) fn new(
-        id: SessionId,
-        pair: Pair,
-        absolute_end: Timestamp,
-        (now, seen): (Timestamp, Duration),
-    ) -> Self {
+    pub(super) fn new(sighting: Sighting, (now, seen): (Timestamp, Duration)) -> Self {
+        let Sighting { id, pair, absolute_end, ends_at } = sighting;
         let kept_until = seen.saturating_add(absolute_end.since(now)).saturating_add(WIDEST_JUMP);
         Self {
             id,
@@ -159,6 +203,7 @@ impl Track {
             forget_cookie_until: AtomicU64::new(0),
             known: Mutex::new(Known {
                 highest: pair,
+                ends_at,
                 result: None,
                 presented: false,
                 flight: None,
@@ -166,9 +211,11 @@ impl Track {
                 spent: None,
                 over_at: Timestamp::default(),
                 change: Change::Nothing,
+                watchers: None,
                 latest: None,
                 undeleted: false,
                 writing: false,
+                asked_at: Duration::ZERO,
             }),
         }
     }
@@ -193,8 +240,9 @@ impl Track {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes `pair` the highest; what a lower one brought or failed at is forgotten.
-    pub(crate) fn adopt(&self, known: &mut Known, pair: Pair) {
+    /// Makes a pair the highest; what a lower one brought or failed at is forgotten.
+    pub(crate) fn adopt(&self, known: &mut Known, opened: &Opened) {
+        let pair = opened.session.pair;
         debug_assert!(pair > known.highest);
         if pair.generation > known.highest.generation {
             known.attempts = None;
@@ -203,6 +251,7 @@ impl Track {
             known.change = known.change.max(Change::Resealed);
         }
         known.highest = pair;
+        known.ends_at = opened.schedule.ends_at;
         known.presented = false;
         self.highest.store(pair.as_u64(), Ordering::Release);
     }

@@ -74,7 +74,7 @@ pub(crate) enum Lookup {
     Foreign,
     /// This one, as this process knows it already.
     Same,
-    Found(Opened),
+    Found(Arc<Opened>),
 }
 
 /// A session in the index of its user.
@@ -125,7 +125,7 @@ impl Vault {
             return Ok(Lookup::Same);
         }
         match self.open(voucher, &record) {
-            Ok(opened) => Ok(Lookup::Found(opened)),
+            Ok(opened) => Ok(Lookup::Found(Arc::new(opened))),
             Err(Unopenable::Foreign) => Ok(Lookup::Foreign),
             Err(Unopenable::Broken) => {
                 tracing::warn!("a session record cannot be read and is removed");

@@ -11,7 +11,7 @@ pub use self::axum::{LpUserRejection, MissingLayer, NotSignedIn};
 pub use self::sessions::{SessionInfo, Sessions, SessionsError};
 use crate::{
     account::AccountId,
-    refresh::{EndReason, EndedStored, Fresh, Keeper},
+    refresh::{EndReason, Ended, EndedStored, Fresh, Keeper},
     secret::AccessToken,
     session::{Held, Session},
 };
@@ -251,6 +251,61 @@ impl LpUser {
             self.held.track.forget_cookie(keeper.clock.monotonic());
         }
         Ok(())
+    }
+
+    /// Resolves when this session ends: for WebSockets, streams and tasks that must not outlive it.
+    ///
+    /// A logout, [`LpUser::end_session`], a login that replaces the session, a refresh that Sentinel
+    /// refuses or that brings somebody else's identity: at once. The idle and the absolute end: within
+    /// a second. Both are those of the newest that this process knows of the session, so requests
+    /// extend the idle end, refreshes and re-seals end nothing, and a stream is no activity by itself.
+    /// After the end it resolves at once.
+    ///
+    /// It knows what this process knows: in sealed mode, a logout at another instance does not reach
+    /// it. For a user of `test_kit::user`, who has no layer, it never resolves.
+    ///
+    /// The layer itself ends `text/event-stream` responses that way, unless
+    /// [`Builder::end_streams`](crate::Builder::end_streams) is switched off.
+    ///
+    /// # Examples
+    ///
+    /// A WebSocket is closed with LivePerson's code for a session that is no more:
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] mod example {
+    /// use std::pin::pin;
+    ///
+    /// use axum::{
+    ///     extract::ws::{CloseFrame, Message, WebSocketUpgrade},
+    ///     response::Response,
+    /// };
+    /// use tower_lp_auth::LpUser;
+    ///
+    /// async fn socket(user: LpUser, upgrade: WebSocketUpgrade) -> Response {
+    ///     upgrade.on_upgrade(async move |mut socket| {
+    ///         let mut ended = pin!(user.ended());
+    ///         loop {
+    ///             tokio::select! {
+    ///                 () = &mut ended => {
+    ///                     let frame = CloseFrame { code: 4401, reason: "signed out".into() };
+    ///                     let _ = socket.send(Message::Close(Some(frame))).await;
+    ///                     return;
+    ///                 }
+    ///                 message = socket.recv() => match message {
+    ///                     Some(Ok(message)) => println!("{message:?}"),
+    ///                     _ => return,
+    ///                 },
+    ///             }
+    ///         }
+    ///     })
+    /// }
+    /// # }
+    /// ```
+    pub fn ended(&self) -> Ended {
+        match &self.keeper {
+            Some(keeper) => Ended::of(Arc::clone(keeper), self.held.clone()),
+            None => Ended::never(),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The quickstart as a process of its own.
+//! The quickstart, or another example that serves, as a process of its own.
 
 use std::{
     ffi::OsStr,
@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use http::Method;
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
@@ -17,10 +18,12 @@ use tokio::{
     time::timeout,
 };
 
+use super::{Browser, FORM, Page};
+
 /// Longer than a start or an end takes on a busy machine; reached only by a bug.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running quickstart; it is killed with this value.
+/// A running example; it is killed with this value.
 pub struct Quickstart {
     /// The first line on stdout, without the slash at its end.
     pub url: String,
@@ -33,16 +36,13 @@ pub struct Quickstart {
 impl Quickstart {
     /// Starts it on a free port with these variables and no others, and waits for its URL.
     pub async fn start<V: AsRef<OsStr>>(variables: &[(&str, V)]) -> Self {
-        let mut quickstart = Self::spawn(variables);
-        let line = timeout(PATIENCE, quickstart.stdout.next_line()).await;
-        match line.expect("a line on stdout in time").expect("text on stdout") {
-            Some(url) => quickstart.url = url.trim_end_matches('/').to_owned(),
-            None => {
-                let stderr = quickstart.ended().await.1;
-                panic!("it did not start: {stderr}");
-            }
-        }
-        quickstart
+        Self::spawn(variables).started().await
+    }
+
+    /// Starts the example `sse` on a free port and waits for its URL.
+    pub async fn sse() -> Self {
+        let mut command = tokio::process::Command::new(&*SSE);
+        Self::run(command.env_clear().env("LISTEN_ADDR", "127.0.0.1:0")).started().await
     }
 
     /// Starts it where it cannot run; returns how it ended and what it said on stderr.
@@ -74,6 +74,18 @@ impl Quickstart {
         (status.expect("an exit status"), self.stderr())
     }
 
+    async fn started(mut self) -> Self {
+        let line = timeout(PATIENCE, self.stdout.next_line()).await;
+        match line.expect("a line on stdout in time").expect("text on stdout") {
+            Some(url) => self.url = url.trim_end_matches('/').to_owned(),
+            None => {
+                let stderr = self.ended().await.1;
+                panic!("it did not start: {stderr}");
+            }
+        }
+        self
+    }
+
     async fn refused(mut self) -> (ExitStatus, String) {
         let line = timeout(PATIENCE, self.stdout.next_line()).await;
         let line = line.expect("an end in time").expect("text on stdout");
@@ -96,7 +108,7 @@ impl Quickstart {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        let mut child = command.spawn().expect("the quickstart's binary runs");
+        let mut child = command.spawn().expect("the example's binary runs");
         let stdout = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut pipe = child.stderr.take().expect("a pipe");
         let stderr = Arc::new(Mutex::new(String::new()));
@@ -118,21 +130,37 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("a bound listener").port()
 }
 
+static BINARY: LazyLock<PathBuf> = LazyLock::new(|| binary("quickstart"));
+static SSE: LazyLock<PathBuf> = LazyLock::new(|| binary("sse"));
+
 /// Cargo builds examples before it runs tests, unless one test file alone is asked for; where it
 /// has, this takes a moment.
-static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+fn binary(example: &str) -> PathBuf {
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--example", "quickstart", "--all-features", "--message-format=json"])
+        .args(["build", "--example", example, "--all-features", "--message-format=json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "remedy: `cargo build --example quickstart --all-features`");
+    assert!(output.status.success(), "remedy: `cargo build --example {example} --all-features`");
     let messages = String::from_utf8(output.stdout).expect("JSON is UTF-8");
     let mut executables = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "quickstart")
+        .filter(|message| message["target"]["name"] == example)
         .filter_map(|message| message["executable"].as_str().map(PathBuf::from));
     executables.next().expect("cargo names the binary that it has built")
-});
+}
+
+/// Opens a page of an application and signs in on MockSentinel's page, as a person would.
+pub async fn sign_in(browser: &mut Browser, path: &str, user: &str) -> Page {
+    let page = browser.open(path).await;
+    assert!(page.body.contains("<form method=\"post\">"), "{page:?}");
+    let button = format!("value=\"{user}\"");
+    assert!(page.body.contains(&button), "{page:?}");
+    let form =
+        [FORM[0], FORM[1], FORM[2], FORM[3], ("content-type", "application/x-www-form-urlencoded")];
+    let sent = browser.send(Method::POST, &page.url, &form, Some(format!("user={user}"))).await;
+    let callback = sent.location().unwrap_or_else(|| panic!("{sent:?}"));
+    browser.open(&callback).await
+}

@@ -121,6 +121,17 @@ impl Chromium {
         text.as_str().expect("text").to_owned()
     }
 
+    /// Waits until an element says this, as a person sees it.
+    pub async fn wait_for_text(&self, selector: &str, expected: &str) {
+        for _ in 0..ATTEMPTS {
+            if self.text(selector).await.eq_ignore_ascii_case(expected) {
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        panic!("{selector} does not become {expected:?}: {:?}", self.text(selector).await);
+    }
+
     /// The HTTP status of the page that is shown.
     pub async fn status(&self) -> u64 {
         let script = "return performance.getEntriesByType('navigation')[0].responseStatus";

@@ -90,7 +90,7 @@ impl Keeper {
         reason: Option<EndReason>,
     ) -> Result<Option<Arc<Opened>>, StoreError> {
         let found = match depot.vault.load(&ticket.voucher, None).await? {
-            Lookup::Found(opened) => Some(Arc::new(opened)),
+            Lookup::Found(opened) => Some(opened),
             Lookup::Absent | Lookup::Foreign | Lookup::Same => None,
         };
         depot.vault.delete(&ticket.voucher).await?;

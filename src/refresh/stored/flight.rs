@@ -218,7 +218,7 @@ impl StoredFlight {
         match depot.vault.load(&self.voucher, None).await {
             Ok(Lookup::Found(opened)) => {
                 let Some(view) = view(&opened) else { return Event::Read(None) };
-                self.record = Arc::new(opened);
+                self.record = opened;
                 Event::Read(Some(view))
             }
             Ok(Lookup::Absent) => Event::Read(None),
@@ -352,9 +352,9 @@ impl StoredFlight {
                 let mut known = track.lock();
                 if view(&self.record).is_some_and(|v| v.generation > self.course.held.generation) {
                     if self.record.session.pair > known.highest {
-                        track.adopt(&mut known, self.record.session.pair);
+                        track.adopt(&mut known, &self.record);
                     }
-                    known.latest = Some(Arc::clone(&self.record));
+                    known.read(Arc::clone(&self.record));
                 }
                 keeper.ledger.drop_result(&mut known);
                 known.attempts = None;
@@ -419,9 +419,9 @@ impl StoredFlight {
         tracing::debug!(generation = result.session.pair.generation, "session refreshed");
         let mut known = track.lock();
         if result.session.pair > known.highest {
-            track.adopt(&mut known, result.session.pair);
+            track.adopt(&mut known, &result);
         }
-        known.latest = Some(result);
+        known.read(result);
         known.attempts = None;
         let unwritten: Option<Minted> = keeper.ledger.drop_result(&mut known);
         if unwritten.is_some() {

@@ -7,7 +7,9 @@ use crate::{
     clock::Timestamp,
     refresh::keeper::{Considered, Keeper},
     seal::Unopenable,
-    session::{Candidates, Held, Known, Lookup, Opened, Pair, Phase, StoreError, Track, Voucher},
+    session::{
+        Candidates, Held, Known, Lookup, Opened, Pair, Phase, Sighting, StoreError, Track, Voucher,
+    },
 };
 
 /// What a request's cookies come to in the store.
@@ -85,7 +87,8 @@ impl Keeper {
     pub(in crate::refresh) fn track(&self, voucher: &Voucher) -> Arc<Track> {
         let (now, monotonic) = (self.now(), self.clock.monotonic());
         let Voucher { id, absolute_end, .. } = *voucher;
-        self.ledger.track(id, Pair::default(), absolute_end, now, monotonic)
+        let sighting = Sighting { id, pair: Pair::default(), absolute_end, ends_at: absolute_end };
+        self.ledger.track(sighting, now, monotonic)
     }
 
     /// Asks the store for the sessions of a request.
@@ -160,6 +163,7 @@ impl Keeper {
         let known_version = track.lock().latest.as_ref().and_then(|latest| latest.version());
         let lookup = self.load_caught_up(depot, voucher, known_version).await?;
         let mut known = track.lock();
+        known.asked_at = self.clock.monotonic();
         if track.phase() == Phase::Ended {
             return Ok(gone(&known));
         }
@@ -172,8 +176,7 @@ impl Keeper {
             }
             Lookup::Foreign => return Ok(Found::Gone { dead: false }),
             Lookup::Found(opened) => {
-                let opened = Arc::new(opened);
-                known.latest = Some(Arc::clone(&opened));
+                known.read(Arc::clone(&opened));
                 opened
             }
             Lookup::Same => match &known.latest {
@@ -183,7 +186,7 @@ impl Keeper {
             },
         };
         if opened.session.pair > known.highest {
-            track.adopt(&mut known, opened.session.pair);
+            track.adopt(&mut known, &opened);
         }
         let overtaken = known.result.as_ref().is_some_and(|result| {
             result.opened.session.pair.generation <= opened.session.pair.generation

@@ -24,6 +24,10 @@ fn refreshed(session: &Session) -> Session {
     Session { pair: session.pair.refreshed(), ..session.clone() }
 }
 
+fn resealed(session: &Session) -> Session {
+    Session { pair: session.pair.resealed(), ..session.clone() }
+}
+
 fn keep(ledger: &Ledger, held: &Held, session: Session) {
     ledger.keep(&held.track, &mut held.track.lock(), opened(session), None);
     ledger.trim_results();
@@ -127,9 +131,28 @@ fn a_higher_pair_forgets_failures_of_the_lower_generation() {
     let mut known = held.track.lock();
     known.attempts =
         Some(super::super::Attempts { not_before: Duration::from_secs(9), unknown: 2 });
-    held.track.adopt(&mut known, Pair { generation: 0, sequence: 1 });
+    held.track.adopt(&mut known, &opened(resealed(&session)));
     assert!(known.attempts.is_some());
-    held.track.adopt(&mut known, Pair { generation: 1, sequence: 0 });
+    held.track.adopt(&mut known, &opened(refreshed(&session)));
     assert!(known.attempts.is_none());
     assert!(held.track.is_highest(Pair { generation: 1, sequence: 0 }));
+}
+
+/// An entry that a stream relies on stays, so that the stream learns of a logout; without a stream
+/// it is one like any other.
+#[test]
+fn a_session_that_is_watched_does_not_give_way() {
+    let ledger = Ledger::new(LIMITS);
+    let watched = hold(&ledger, &sample());
+    let signal = watched.track.lock().watch();
+    let fill = || (0..2 * LIMITS.entries).for_each(|_| drop(hold(&ledger, &sample())));
+    fill();
+    assert_eq!(watched.track.phase(), Phase::Live);
+    assert!(matches!(ledger.end(&hold(&ledger, &watched.opened.session).track), Ending::Now(_)));
+    assert!(signal.has_changed().unwrap(), "whoever watches is told");
+
+    let unwatched = hold(&ledger, &sample());
+    drop(unwatched.track.lock().watch());
+    fill();
+    assert_eq!(unwatched.track.phase(), Phase::Dropped);
 }
