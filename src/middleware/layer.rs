@@ -107,14 +107,23 @@ impl LpAuthLayer {
         Self { shared }
     }
 
-    /// The Set-Cookie of a new session of `user`'s, for tests.
+    /// A new session of `user`'s that is in no store yet, for tests.
     #[cfg(feature = "test-kit")]
-    pub(crate) fn session_line(&self, user: &LpUser) -> Option<http::HeaderValue> {
+    pub(crate) fn begin_session(&self, user: &LpUser) -> Option<crate::refresh::NewSession> {
         let mut session = user.session().clone();
         session.account = self.shared.desk.account.clone();
         session.id = crate::session::SessionId::random();
         let keeper = &self.shared.keeper;
-        keeper.mint.set_cookie(&session, keeper.now()).ok()
+        keeper.begin(session, None, keeper.now()).ok()
+    }
+
+    /// Stores it, where there is a store.
+    #[cfg(feature = "test-kit")]
+    pub(crate) async fn deposit(
+        &self,
+        new: &crate::refresh::NewSession,
+    ) -> Result<(), crate::store::StoreError> {
+        self.shared.keeper.deposit(&new.held).await
     }
 
     /// The path and query, on this application's origin, of a page that starts a login and comes

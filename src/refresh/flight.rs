@@ -133,7 +133,7 @@ impl Keeper {
                     }
                 }
             }
-            match self.consider(held, self.now()) {
+            match self.consider_quietly(held, self.now()) {
                 Considered::Serve { served, .. } => return Awaited::Serve(served),
                 Considered::Over { dead } => return Awaited::Over { dead },
                 Considered::Wait { served: next } => {
@@ -335,7 +335,7 @@ pub(super) fn refreshed(
         times: Times {
             refreshed_at: sent_at,
             access_expires_at: access_end(sent_at, tokens.expires_in),
-            last_seen: sent_at.max(old.times.last_seen),
+            // A refresh is no activity: the request that asks for it is.
             ..old.times
         },
         login: old.login,

@@ -34,7 +34,7 @@ impl Keeper {
             Ok(None) => return Fresh::Ended,
             Err(_) => return Fresh::Unavailable(RETRY_AFTER),
         };
-        let awaited = match self.consider(&held, self.now()) {
+        let awaited = match self.consider_quietly(&held, self.now()) {
             Considered::Serve { served, refresh } => {
                 if refresh && !self.tasks.is_shutting_down() {
                     self.refresh(&served);
@@ -77,7 +77,7 @@ impl Keeper {
             Departure::Blocked(left) => return Fresh::Unavailable(whole_seconds(left)),
             Departure::Moved => {}
         }
-        match self.consider(&held, self.now()) {
+        match self.consider_quietly(&held, self.now()) {
             Considered::Serve { served, .. } | Considered::Wait { served }
                 if served.pair().generation > held.pair().generation =>
             {

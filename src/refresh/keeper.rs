@@ -235,17 +235,23 @@ impl Keeper {
             let served = held.clone();
             return Considered::Serve { served, refresh: false };
         }
-        self.consider_closely(held, now)
+        self.consider_closely(held, now, true)
     }
 
-    fn consider_closely(&self, held: &Held, now: Timestamp) -> Considered {
+    /// The same for work beside requests: that the session is used is not noted.
+    pub(super) fn consider_quietly(&self, held: &Held, now: Timestamp) -> Considered {
+        self.consider_closely(held, now, false)
+    }
+
+    fn consider_closely(&self, held: &Held, now: Timestamp, used: bool) -> Considered {
         let mut known = held.track.lock();
         match held.track.phase() {
             Phase::Live => {}
             Phase::Ended => return Considered::Over { dead: true },
             Phase::Dropped => {
                 drop(known);
-                return self.consider(&self.take_up(Arc::clone(&held.opened), now), now);
+                let held = self.take_up(Arc::clone(&held.opened), now);
+                return self.consider_closely(&held, now, used);
             }
         }
         if held.opened.stored.is_some() {
@@ -280,7 +286,7 @@ impl Keeper {
         {
             return Considered::Over { dead: true };
         }
-        let wants_reseal = opened.schedule.wants_reseal(now) || !opened.current_key;
+        let wants_reseal = used && (opened.schedule.wants_reseal(now) || !opened.current_key);
         let opened = if wants_reseal { self.reseal(held, &mut known, opened, now) } else { opened };
         let freshness = opened.schedule.freshness(now);
         drop(known);

@@ -32,4 +32,4 @@ pub use mock_sentinel::{
     Call, Counts, Endpoint, ExpiresIn, Fault, MockSentinel, MockSentinelBuilder, MockUser,
 };
 pub use store_suite::store_suite;
-pub use user::{UserBuilder, session_cookie, user};
+pub use user::{UserBuilder, session_cookie, sign_in, user};

@@ -10,7 +10,7 @@ use crate::{
     middleware::LpAuthLayer,
     refresh::{Lifetimes, Schedule},
     secret::AccessToken,
-    session::{Held, Identity, Opened, Pair, Session, SessionId, Times, Tokens},
+    session::{Held, Identity, Opened, Pair, Session, SessionId, StoreError, Times, Tokens},
     user::LpUser,
 };
 
@@ -141,7 +141,8 @@ impl UserBuilder {
 ///
 /// # Panics
 ///
-/// If the user's tokens are too large for a cookie.
+/// If the user's tokens are too large for a cookie, or the layer has a session store: [`sign_in`]
+/// is for that.
 ///
 /// # Examples
 ///
@@ -172,7 +173,49 @@ impl UserBuilder {
 /// ```
 #[must_use]
 pub fn session_cookie(auth: &LpAuthLayer, user: &LpUser) -> HeaderValue {
-    let line = auth.session_line(user).expect("a user for a test has small tokens");
+    let new = auth.begin_session(user).expect("a user for a test has small tokens");
+    assert!(new.held.opened.stored.is_none(), "this layer has a store: use `sign_in`");
+    pair(&new.set_cookie)
+}
+
+/// The same for a layer with or without a session store: the session is in the store then.
+///
+/// # Errors
+///
+/// The store's.
+///
+/// # Panics
+///
+/// If the user's tokens are too large for a cookie, where there is no store.
+///
+/// # Examples
+///
+/// ```
+/// use tower_lp_auth::{LpAuthLayer, MemoryStore, SessionKey, test_kit};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let auth = LpAuthLayer::builder()
+///     .account("12345678")
+///     .client_id("a-client")
+///     .client_secret("a-secret")
+///     .redirect_uri("https://app.example.com/callback")
+///     .session_key(SessionKey::random())
+///     .store(MemoryStore::default())
+///     .build()?;
+/// let cookie = test_kit::sign_in(&auth, &test_kit::user("3552833710").build()).await?;
+/// assert!(cookie.to_str()?.starts_with("__Host-lp_session_"));
+/// # Ok(())
+/// # }
+/// ```
+pub async fn sign_in(auth: &LpAuthLayer, user: &LpUser) -> Result<HeaderValue, StoreError> {
+    let new = auth.begin_session(user).expect("a user for a test has small tokens");
+    auth.deposit(&new).await?;
+    Ok(pair(&new.set_cookie))
+}
+
+/// Name and value of a Set-Cookie.
+fn pair(line: &HeaderValue) -> HeaderValue {
     let text = line.to_str().unwrap_or_default();
     let (pair, _) = text.split_once(';').unwrap_or((text, ""));
     let mut cookie = HeaderValue::try_from(pair).expect("a part of a header's value is one");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Depot;
 use crate::{
     account::AccountId,
+    clock::Timestamp,
     refresh::keeper::{EndReason, Keeper},
     session::{IndexedSession, StoreError},
 };
@@ -18,8 +19,11 @@ impl Keeper {
         user: &str,
     ) -> Result<Vec<(String, IndexedSession)>, StoreError> {
         let mut live = Vec::new();
+        let now = self.now();
         for (key, entry) in depot.vault.indexed(account.as_str(), user).await? {
-            if depot.vault.has(&key).await? {
+            let (created, last_seen) =
+                (Timestamp::from_millis(entry.created), Timestamp::from_millis(entry.last_seen));
+            if self.lifetimes.may_live(created, last_seen, now) && depot.vault.has(&key).await? {
                 live.push((key, entry));
             } else {
                 // It has ended by itself. An entry that stays is looked at again.
