@@ -113,3 +113,19 @@ async fn a_store_that_cannot_say_signs_nobody_out() {
         assert_eq!(browser.fetch("/me").await.status, 200, "after {mishap:?}");
     }
 }
+
+/// Store rule 10: a browser that hangs up in the middle of its logout has logged out all the same.
+#[tokio::test]
+async fn a_logout_goes_on_when_the_browser_hangs_up() {
+    let (app, store) = app().await;
+    let browser = Browser::signed_in(&app).await;
+    for verb in [Verb::Load, Verb::Delete] {
+        store.plan(verb, Mishap::Delay(Duration::from_millis(200)));
+    }
+    let request = browser.request(http::Method::POST, "/logout", &support::FORM, None);
+    let logout = tokio::spawn(request.send());
+    until(|| store.count(Verb::Load) > 1).await;
+    logout.abort();
+    until(|| store.count(Verb::IndexRemove) > 0).await;
+    assert_eq!(store.only(":session:").await.1, None);
+}

@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::{sync::oneshot, time::sleep};
 
 use super::{Depot, Ticket};
 use crate::{
@@ -25,12 +25,20 @@ pub(crate) enum EndedStored {
     HereAlone,
 }
 
+/// A session that has ended here, and has to end in the store.
+struct Deletion {
+    ticket: Ticket,
+    /// A result that the store does not have.
+    unwritten: Option<Arc<Opened>>,
+    /// What is told of it; `None` for nobody to be told.
+    reason: Option<EndReason>,
+}
+
 impl Keeper {
     /// Ends the session of a ticket: in this process at once, then in the store. Without a reason
     /// nobody is told.
     pub(crate) async fn end_stored(
         self: &Arc<Self>,
-        depot: &Depot,
         ticket: &Ticket,
         reason: Option<EndReason>,
     ) -> EndedStored {
@@ -39,22 +47,19 @@ impl Keeper {
             return EndedStored::Everywhere { newest: None };
         };
         let unwritten = self.end_here(&ticket.track);
-        match self.delete(depot, ticket, unwritten.clone(), reason).await {
+        // In a task of its own: a client that hangs up now has logged out all the same.
+        let (report, reported) = oneshot::channel();
+        let deletion = Deletion { ticket: ticket.clone(), unwritten, reason };
+        self.tasks.spawn(Arc::clone(self).delete_until_done(deletion, report, first));
+        match reported.await {
             Ok(newest) => EndedStored::Everywhere { newest },
-            Err(_) => {
-                if first {
-                    let later = Arc::clone(self).delete_later(ticket.clone(), unwritten, reason);
-                    self.tasks.spawn(later);
-                }
-                EndedStored::HereAlone
-            }
+            Err(_) => EndedStored::HereAlone,
         }
     }
 
     /// The same for a session that a request holds.
     pub(crate) async fn end_held(
         self: &Arc<Self>,
-        depot: &Depot,
         held: &Held,
         reason: Option<EndReason>,
     ) -> EndedStored {
@@ -62,7 +67,7 @@ impl Keeper {
             return EndedStored::Everywhere { newest: None };
         };
         let (voucher, track) = (Arc::clone(voucher), Arc::clone(&held.track));
-        self.end_stored(depot, &Ticket { voucher, track, current_key: true }, reason).await
+        self.end_stored(&Ticket { voucher, track, current_key: true }, reason).await
     }
 
     /// Ends a session in this process; returns a result that the store does not have yet.
@@ -81,14 +86,48 @@ impl Keeper {
         Ticket { track: self.track(&ticket.voucher), ..ticket.clone() }
     }
 
-    /// Deletes record and index entry.
+    /// Deletes a record; with `again` until that is done, or nothing is left to delete. Reports the
+    /// first try, if it succeeds.
+    async fn delete_until_done(
+        self: Arc<Self>,
+        deletion: Deletion,
+        report: oneshot::Sender<Option<Arc<Opened>>>,
+        again: bool,
+    ) {
+        let Some(depot) = &self.depot else { return };
+        match self.delete(depot, &deletion).await {
+            Ok(newest) => {
+                if let Err(Some(newest)) = report.send(newest) {
+                    // Who asked has gone: they would have revoked it.
+                    self.revoke_if_chosen(&newest.session);
+                }
+                return;
+            }
+            Err(_) => drop(report),
+        }
+        let Ticket { voucher, track, .. } = &deletion.ticket;
+        while again && self.now() < voucher.absolute_end {
+            sleep(RETRY_EVERY).await;
+            if !track.lock().undeleted {
+                return;
+            }
+            if let Ok(newest) = self.delete(depot, &deletion).await {
+                if let Some(newest) = newest {
+                    self.revoke_if_chosen(&newest.session);
+                }
+                return;
+            }
+        }
+    }
+
+    /// Deletes record and index entry; returns the newest of the session, if it was this call that
+    /// deleted it.
     async fn delete(
         self: &Arc<Self>,
         depot: &Depot,
-        ticket: &Ticket,
-        unwritten: Option<Arc<Opened>>,
-        reason: Option<EndReason>,
+        deletion: &Deletion,
     ) -> Result<Option<Arc<Opened>>, StoreError> {
+        let Deletion { ticket, unwritten, reason } = deletion;
         let found = match depot.vault.load(&ticket.voucher, None).await? {
             Lookup::Found(opened) => Some(opened),
             Lookup::Absent | Lookup::Foreign | Lookup::Same => None,
@@ -99,36 +138,14 @@ impl Keeper {
             // Another call was faster.
             return Ok(None);
         }
-        let newest = unwritten.or(found);
+        let newest = unwritten.clone().or(found);
         if let Some(newest) = &newest {
-            self.unindex(depot, &newest.session, &ticket.voucher.key).await;
             if let Some(reason) = reason {
-                self.announce_end(&newest.session, reason);
+                self.announce_end(&newest.session, *reason);
             }
+            self.unindex(depot, &newest.session, &ticket.voucher.key).await;
         }
         Ok(newest)
-    }
-
-    /// Repeats a deletion until it is done, or nothing is left to delete.
-    async fn delete_later(
-        self: Arc<Self>,
-        ticket: Ticket,
-        unwritten: Option<Arc<Opened>>,
-        reason: Option<EndReason>,
-    ) {
-        let Some(depot) = &self.depot else { return };
-        while self.now() < ticket.voucher.absolute_end {
-            sleep(RETRY_EVERY).await;
-            if !ticket.track.lock().undeleted {
-                return;
-            }
-            if let Ok(newest) = self.delete(depot, &ticket, unwritten.clone(), reason).await {
-                if let Some(newest) = newest {
-                    self.revoke_if_chosen(&newest.session);
-                }
-                return;
-            }
-        }
     }
 
     /// Notes a session in the index of its user.
