@@ -18,6 +18,8 @@ mod survey;
 mod tasks;
 
 pub use self::keeper::{EndReason, SessionEnd};
+#[cfg(test)]
+pub(crate) use self::stored::plan;
 pub(crate) use self::{
     beginning::NewSession,
     flight::{Departure, Landing, whole_seconds},
