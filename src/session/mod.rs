@@ -26,7 +26,7 @@ pub(crate) use self::{
     mint::{Mint, Minted, TooLarge},
     record::{Identity, LoginMark, Session, Times, Tokens},
     store::{Lease, LeaseOwner, Leased, SessionStore, StoreError, Swap, Version},
-    track::{Attempts, Known, Phase, Standing, Track, standing},
+    track::{Attempts, Known, Phase, Standing, Track, may_present, standing},
     vault::{Lookup, Stored, Vault},
     voucher::{KeyNames, Voucher},
 };

@@ -129,6 +129,12 @@ pub(crate) fn standing(own: Pair, highest: Pair, has_result: bool, spent: Option
     }
 }
 
+/// Whether the refresh token of `generation` may be presented: it is the newest that is known, and
+/// has not been refused.
+pub(crate) fn may_present(generation: u32, newest: u32, spent: Option<u32>) -> bool {
+    generation >= newest && spent.is_none_or(|spent| generation > spent)
+}
+
 impl Track {
     pub(super) fn new(id: SessionId, pair: Pair, absolute_end: Timestamp) -> Self {
         Self {
