@@ -7,4 +7,8 @@
 //! that an upstream asks for.
 
 mod explore;
+mod forced;
+mod jar;
+mod login;
+mod sealed;
 mod store;

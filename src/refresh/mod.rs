@@ -1,12 +1,13 @@
 //! Tokens age: when a session is refreshed, by whom, and what an attempt can come to.
 //!
 //! [`beginning`] takes up what a login has made. [`policy`] says from times alone what a session needs, [`keeper`] weighs that for a request,
-//! [`flight`] is one refresh with its many waiters, [`outcome`] what its answer means,
+//! [`flight`] is one refresh with its many waiters, [`outcome`] what its answer means, [`forced`] whether one is sent that a caller asks for,
 //! [`identity`] whose tokens it has brought; [`stored`] does all that where sessions are in a store.
 //! [`survey`] looks at what a browser brings to our own paths, [`log_out`] ends it, [`revocation`] gives tokens back, and [`tasks`] lets a shutdown wait for what is under way.
 
 mod beginning;
 mod flight;
+pub(crate) mod forced;
 mod identity;
 mod keeper;
 mod log_out;
