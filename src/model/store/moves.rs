@@ -178,7 +178,7 @@ fn touch(scenario: &Scenario, state: &State, at: u8, next: &mut Next) {
 fn log_out(state: &State, at: u8, next: &mut Next) {
     let instance = &state.instances[usize::from(at)];
     let asks = state.left.logouts > 0 && !instance.ended;
-    if !asks && !(instance.undeleted && !state.store.is_down) {
+    if !asks && (!instance.undeleted || state.store.is_down) {
         return;
     }
     let ended = changed(state, at, |state, instance| {

@@ -112,7 +112,7 @@ fn what_a_fail_over_has_lost_is_written_again_or_waited_for() {
     }
 }
 
-/// Store rule 6, F05: within Sentinel's grace for a spent token a killed holder costs nothing.
+/// Store rule 6: within Sentinel's grace for a spent token a killed holder costs nothing.
 #[test]
 fn with_grace_a_killed_holder_does_not_sign_anybody_out() {
     let world = WorldRules { excuses: false, ..WORLD };
