@@ -33,6 +33,9 @@ pub mod store {
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
+#[cfg(test)]
+mod model;
+
 mod account;
 mod clock;
 mod error;

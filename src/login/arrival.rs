@@ -50,11 +50,11 @@ impl LoginDesk {
         user_agent: Option<Arc<str>>,
     ) {
         let arrival = match self.claim(hash).await {
-            Ok(()) => {
+            Ok(own) => {
                 let arrived = self.arrive(&pending, &code, hash, user_agent).await;
                 let arrival = arrived.unwrap_or_else(|failed| failed);
                 if arrival.leaves_code_unspent() {
-                    self.unclaim(hash).await;
+                    self.unclaim(hash, own).await;
                 }
                 arrival
             }

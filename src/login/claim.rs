@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 use super::{LoginDesk, Refusal, arrival::Arrival, pending::StateHash};
-use crate::respond::RejectionReason;
+use crate::{respond::RejectionReason, session::Version};
 
 /// A claim that could not be given back is given back a little later.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
@@ -25,14 +25,15 @@ impl LoginDesk {
     /// # Errors
     ///
     /// What the callback comes to instead: another instance has the login, or the store cannot say.
-    pub(super) async fn claim(self: &Arc<Self>, hash: StateHash) -> Result<(), Arrival> {
-        let Some(depot) = &self.keeper.depot else { return Ok(()) };
-        match depot.vault.claim(&hash.mark(), self.patience).await {
-            Ok(true) => Ok(()),
+    pub(super) async fn claim(self: &Arc<Self>, hash: StateHash) -> Result<Version, Arrival> {
+        let own = Version::random();
+        let Some(depot) = &self.keeper.depot else { return Ok(own) };
+        match depot.vault.claim(&hash.mark(), own, self.patience).await {
+            Ok(true) => Ok(own),
             Ok(false) => Err(Arrival::Elsewhere),
             Err(_) => {
                 // The claim may stand all the same.
-                self.unclaim_later(hash);
+                self.unclaim_later(hash, own);
                 Err(Arrival::Failed {
                     reason: RejectionReason::StoreUnavailable,
                     retry_after: Some(RETRY_AFTER),
@@ -43,22 +44,22 @@ impl LoginDesk {
     }
 
     /// Gives a login back whose code is unspent, so that it can be finished at any instance.
-    pub(super) async fn unclaim(self: &Arc<Self>, hash: StateHash) {
+    pub(super) async fn unclaim(self: &Arc<Self>, hash: StateHash, own: Version) {
         let Some(depot) = &self.keeper.depot else { return };
-        if depot.vault.unclaim(&hash.mark()).await.is_err() {
-            self.unclaim_later(hash);
+        if depot.vault.unclaim(&hash.mark(), own).await.is_err() {
+            self.unclaim_later(hash, own);
         }
     }
 
-    fn unclaim_later(self: &Arc<Self>, hash: StateHash) {
+    fn unclaim_later(self: &Arc<Self>, hash: StateHash, own: Version) {
         let desk = Arc::clone(self);
         let until = self.keeper.clock.monotonic().saturating_add(self.patience);
         self.keeper.tasks.spawn(async move {
             let Some(depot) = &desk.keeper.depot else { return };
             while desk.keeper.clock.monotonic() < until && !desk.keeper.tasks.is_shutting_down() {
                 sleep(RETRY_EVERY).await;
-                // Another callback has begun to use it meanwhile.
-                if desk.exchanges.knows(hash) || depot.vault.unclaim(&hash.mark()).await.is_ok() {
+                // A claim that another callback has made since is not taken away.
+                if depot.vault.unclaim(&hash.mark(), own).await.is_ok() {
                     return;
                 }
             }

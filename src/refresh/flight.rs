@@ -22,7 +22,7 @@ use crate::{
     jwt::IdClaims,
     secret::{RefreshToken, random_bytes},
     sentinel::TokenSet,
-    session::{Attempts, Held, Identity, Opened, Pair, Phase, Session, Times, Tokens},
+    session::{Attempts, Held, Identity, Opened, Pair, Phase, Session, Times, Tokens, may_present},
 };
 
 /// How long a request waits for a refresh that comes first.
@@ -70,9 +70,8 @@ impl Keeper {
             None => known.highest.generation,
             Some(_) => Self::newest(served, &known).session.pair.generation,
         };
-        let moved = newest > session.pair.generation
-            || known.spent.is_some_and(|spent| session.pair.generation <= spent);
-        if served.track.phase() != Phase::Live || moved {
+        let may_present = may_present(session.pair.generation, newest, known.spent);
+        if served.track.phase() != Phase::Live || !may_present {
             return Departure::Moved;
         }
         if let Some(landing) = &known.flight {

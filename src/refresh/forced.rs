@@ -1,29 +1,34 @@
-//! Whether a refresh is sent because an upstream has refused an access token.
+//! A refresh that a caller asks for because an upstream has refused its access token.
 
 use std::time::Duration;
 
-/// What is done about a token that an upstream has refused.
+/// An access token this young is not at fault: an upstream that refuses it refuses every other too.
+pub(crate) const AT_FAULT_FROM: Duration = Duration::from_secs(60);
+
+/// What becomes of a refresh that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forced {
-    /// A refresh is sent.
+    /// It is sent.
     Send,
-    /// There is a newer token: it is used.
+    /// The token that failed is not the newest: that one may do.
     UseNewest,
-    /// The token is so new that the next would fare no better.
-    TooNew,
+    /// The newest has failed, and is too young for another to be any better.
+    TooYoung,
 }
 
-/// An upstream that refuses whatever it gets would have a token refreshed again and again: so this
-/// old it has to be.
-pub(crate) const OLD_ENOUGH: Duration = Duration::from_secs(60);
+/// Judges the request to refresh generation `failed`, where `newest` is known and of this age.
+pub(crate) fn forced(failed: u32, newest: u32, age: Duration) -> Forced {
+    forced_from(failed, newest, age, AT_FAULT_FROM)
+}
 
-/// Decides by the generation whose token was refused (`None` for one that is not the newest), the
-/// newest generation, and its age.
-pub(crate) fn forced(failed: Option<u32>, newest: u32, age: Duration) -> Forced {
-    match failed {
-        Some(failed) if failed == newest && age >= OLD_ENOUGH => Forced::Send,
-        Some(failed) if failed == newest => Forced::TooNew,
-        _ => Forced::UseNewest,
+/// The same with another bound, for a model of what it prevents.
+pub(crate) fn forced_from(failed: u32, newest: u32, age: Duration, from: Duration) -> Forced {
+    if failed < newest {
+        Forced::UseNewest
+    } else if age < from {
+        Forced::TooYoung
+    } else {
+        Forced::Send
     }
 }
 
@@ -32,15 +37,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_newest_token_is_replaced_and_not_within_its_first_minute() {
+    fn a_forced_refresh_is_sent_for_the_newest_tokens_alone_and_not_within_a_minute() {
         for (failed, newest, age, expected) in [
-            (Some(3), 3, 60, Forced::Send),
-            (Some(3), 3, 59, Forced::TooNew),
-            (Some(2), 3, 600, Forced::UseNewest),
-            (None, 3, 600, Forced::UseNewest),
+            (3, 3, 60, Forced::Send),
+            (3, 3, 3_600, Forced::Send),
+            (3, 3, 59, Forced::TooYoung),
+            (3, 3, 0, Forced::TooYoung),
+            (2, 3, 0, Forced::UseNewest),
+            (2, 3, 3_600, Forced::UseNewest),
+            // What the caller has seen elsewhere is newer than what is known here.
+            (4, 3, 3_600, Forced::Send),
         ] {
-            let decided = forced(failed, newest, Duration::from_secs(age));
-            assert_eq!(decided, expected, "{failed:?} of {newest} after {age} s");
+            let found = forced(failed, newest, Duration::from_secs(age));
+            assert_eq!(found, expected, "{failed} of {newest}, {age} s old");
         }
     }
 }

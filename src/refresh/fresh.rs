@@ -60,11 +60,16 @@ impl Keeper {
         };
         let session = &newest.opened.session;
         let generation = session.pair.generation;
-        let failed = (session.tokens.access == *refused).then_some(generation);
-        let age = self.now().since(session.times.refreshed_at);
-        match forced(failed, generation, age) {
+        let failed = if session.tokens.access == *refused {
+            generation
+        } else if held.opened.session.tokens.access == *refused {
+            held.pair().generation
+        } else {
+            return Fresh::Here(newest);
+        };
+        match forced(failed, generation, self.now().since(session.times.refreshed_at)) {
             Forced::UseNewest => Fresh::Here(newest),
-            Forced::TooNew => Fresh::TooNew,
+            Forced::TooYoung => Fresh::TooNew,
             Forced::Send => self.refresh_now(newest).await,
         }
     }

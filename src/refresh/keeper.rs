@@ -168,14 +168,14 @@ impl Keeper {
         if let [value] = values {
             return match self.open(value, now) {
                 Ok(held) => Found::Session(held),
-                Err(unopenable) => Found::Nobody { dead: unopenable == Unopenable::Broken },
+                Err(unopenable) => Found::Nobody { dead: unopenable.is_final() },
             };
         }
         let opened: Vec<_> = values.iter().map(|value| self.open(value, now)).collect();
         let dead = !opened.is_empty()
-            && opened.iter().all(|result| {
-                *result.as_ref().err().unwrap_or(&Unopenable::Broken) == Unopenable::Broken
-            });
+            && opened
+                .iter()
+                .all(|result| result.as_ref().err().is_none_or(|unopenable| unopenable.is_final()));
         let is_over = |held: &Held| held.track.phase() == Phase::Ended || is_over(held, now);
         let mut live = opened.into_iter().flatten().filter(|held| !is_over(held));
         let Some(mut best) = live.next() else { return Found::Nobody { dead } };

@@ -11,7 +11,7 @@
 mod beginning;
 mod ended;
 mod flight;
-mod forced;
+pub(crate) mod forced;
 mod fresh;
 mod identity;
 mod keeper;
@@ -25,6 +25,8 @@ mod stored;
 mod survey;
 mod tasks;
 
+#[cfg(test)]
+pub(crate) use self::stored::plan;
 pub(crate) use self::{
     beginning::NewSession,
     flight::{Departure, Landing, whole_seconds},

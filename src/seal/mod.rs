@@ -69,6 +69,14 @@ pub(crate) enum Unopenable {
     Broken,
 }
 
+impl Unopenable {
+    /// Whether no process will ever open it, so that its cookie may be deleted. A newer key or
+    /// version may be another process's.
+    pub(crate) fn is_final(self) -> bool {
+        self == Self::Broken
+    }
+}
+
 impl Sealer {
     pub(crate) fn new(keys: &[SessionKey], purpose: Purpose, origin: &str) -> Self {
         Self { ring: KeyRing::new(keys, purpose.label()), purpose, origin: origin.into() }

@@ -39,7 +39,9 @@ impl fmt::Debug for SessionId {
 /// Generation (refreshes since the login) and sequence (re-seals of one generation).
 ///
 /// Sealed inside; the higher pair is the later one, whatever order cookies arrive in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub(crate) struct Pair {
     pub(crate) generation: u32,
     pub(crate) sequence: u32,

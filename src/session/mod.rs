@@ -26,7 +26,9 @@ pub(crate) use self::{
     mint::{Mint, Minted, TooLarge},
     record::{Identity, LoginMark, Session, Times, Tokens},
     store::{Lease, LeaseOwner, Leased, SessionStore, StoreError, Swap, Version},
-    track::{Attempts, Known, Phase, Sighting, Standing, Track, WIDEST_JUMP, standing},
+    track::{
+        Attempts, Known, Phase, Sighting, Standing, Track, WIDEST_JUMP, may_present, standing,
+    },
     vault::{IndexedSession, Lookup, Stored, Vault},
     voucher::{KeyNames, Voucher},
 };

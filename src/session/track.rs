@@ -189,6 +189,12 @@ impl Known {
     }
 }
 
+/// Whether the refresh token of `generation` may be presented: it is the newest that is known, and
+/// has not been refused.
+pub(crate) fn may_present(generation: u32, newest: u32, spent: Option<u32>) -> bool {
+    generation >= newest && spent.is_none_or(|spent| generation > spent)
+}
+
 impl Track {
     /// The session of this pair, first seen at `now` and the monotonic time `seen`.
     pub(super) fn new(sighting: Sighting, (now, seen): (Timestamp, Duration)) -> Self {

@@ -240,10 +240,15 @@ impl Vault {
         self.call("release", WRITE_WITHIN, release).await
     }
 
-    /// Claims a login for this process, once in the whole cluster.
-    pub(crate) async fn claim(&self, state: &[u8], ttl: Duration) -> Result<bool, StoreError> {
+    /// Claims a login, once in the whole cluster; `own` tells this claim from others.
+    pub(crate) async fn claim(
+        &self,
+        state: &[u8],
+        own: Version,
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
         let key = self.names.claim(state);
-        let record = StoredRecord::new(Version::random(), Vec::new());
+        let record = StoredRecord::new(own, Vec::new());
         match self.call("claim", WRITE_WITHIN, self.store.create(&key, record, ttl)).await {
             Ok(()) => Ok(true),
             Err(StoreError::Taken) => Ok(false),
@@ -251,9 +256,10 @@ impl Vault {
         }
     }
 
-    /// Gives a login back: its code is unspent.
-    pub(crate) async fn unclaim(&self, state: &[u8]) -> Result<(), StoreError> {
-        self.delete_key(&self.names.claim(state)).await
+    /// Gives a login back whose code is unspent, if the claim on it is `own`.
+    pub(crate) async fn unclaim(&self, state: &[u8], own: Version) -> Result<(), StoreError> {
+        let key = self.names.claim(state);
+        self.call("unclaim", WRITE_WITHIN, self.store.delete_if(&key, own)).await.map(|_| ())
     }
 
     /// Notes a session in the index of its user.

@@ -204,14 +204,17 @@ impl StoredFlight {
         }
     }
 
-    /// Renews the lease unless that was done a moment ago.
+    /// Makes sure of the lease: either it was taken a moment ago, or it is taken once more.
     async fn keep_lease(&mut self, depot: &Depot) -> Event<Version> {
         let now = self.keeper.clock.monotonic();
         let is_fresh = |at: Duration| now.saturating_sub(at) < depot.lease / FRESH_PART;
         if self.leased_at.is_some_and(is_fresh) {
             return Event::Leased;
         }
-        self.lease(depot).await
+        match self.lease(depot).await {
+            Event::Leased => Event::Retaken,
+            event => event,
+        }
     }
 
     async fn read(&mut self, depot: &Depot) -> Event<Version> {

@@ -66,6 +66,8 @@ pub(crate) enum Event<V> {
     OutOfPatience,
     /// The lease is ours.
     Leased,
+    /// It is ours, and had to be taken once more: another instance may have held it meanwhile.
+    Retaken,
     /// Another instance holds it and works.
     Busy,
     /// Another instance holds it because its attempt has failed.
@@ -116,8 +118,16 @@ pub(crate) enum Conclusion {
 pub(crate) struct Rules {
     /// Store rule 2: the record is read again under the lease.
     pub(crate) reread: bool,
+    /// Store rule 2: the record says that the token is going to be presented.
+    pub(crate) mark: bool,
+    /// Store rule 2: the lease is checked before the token is presented.
+    pub(crate) keep_lease: bool,
     /// Store rule 3: a result meets a changed record by merging.
     pub(crate) merge: bool,
+    /// Store rule 4: a result that cannot be written is kept.
+    pub(crate) insist: bool,
+    /// Store rule 5: the others learn of a failed attempt.
+    pub(crate) remember: bool,
     /// Store rule 6: who finds a mark pauses.
     pub(crate) pause_at_mark: bool,
     /// Store rule 7: the record is read before it ends.
@@ -127,8 +137,17 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    pub(crate) const ALL: Self =
-        Self { reread: true, merge: true, pause_at_mark: true, recheck: true, doubt: true };
+    pub(crate) const ALL: Self = Self {
+        reread: true,
+        mark: true,
+        keep_lease: true,
+        merge: true,
+        insist: true,
+        remember: true,
+        pause_at_mark: true,
+        recheck: true,
+        doubt: true,
+    };
 }
 
 /// One refresh, of the generation in `held`.
@@ -157,7 +176,7 @@ impl<V: Copy + Eq> Course<V> {
             (Step::DoubtRead, Event::Read(record)) => self.unless_newer(record, |_| Step::Lease),
 
             (Step::Lease, Event::Leased) if self.rules.reread => Step::Reread { paused: false },
-            (Step::Lease, Event::Leased) => Step::Mark { base: self.held },
+            (Step::Lease, Event::Leased) => self.mark(self.held),
             (Step::Lease, Event::Busy) => Step::Follow,
             (Step::Lease, Event::Barred) => over(Conclusion::Barred),
 
@@ -169,27 +188,34 @@ impl<V: Copy + Eq> Course<V> {
                 if base.presented > 0 && !paused && self.rules.pause_at_mark {
                     Step::Pause
                 } else {
-                    Step::Mark { base }
+                    self.mark(base)
                 }
             }),
             (Step::Pause, Event::Paused) => Step::Reread { paused: true },
 
             (Step::Mark { base }, Event::Written(version)) => {
                 let presented = base.presented.saturating_add(1);
-                Step::KeepLease { base: View { version, presented, ..base } }
+                self.keep_lease(View { version, presented, ..base })
             }
             // Whoever changed it may have marked it too.
             (Step::Mark { .. }, Event::Changed) => Step::Reread { paused: false },
             (Step::Mark { .. }, Event::Absent) => over(Conclusion::Gone),
 
             (Step::KeepLease { base }, Event::Leased) => Step::Send { base },
+            // Whoever held it meanwhile may have presented the token.
+            (Step::KeepLease { .. }, Event::Retaken) => Step::Reread { paused: false },
 
             (Step::Send { base }, Event::Tokens) => Step::Persist { base },
             (Step::Send { base }, Event::Refused) if self.rules.recheck => Step::Recheck { base },
             (Step::Send { base }, Event::Refused) => Step::End { base },
             (Step::Send { base }, Event::Failed { unspent: true }) => Step::Unmark { base },
-            (Step::Send { .. }, Event::Failed { unspent: false }) => Step::Remember,
-            (Step::Unmark { .. }, _) => Step::Remember,
+            (Step::Send { .. }, Event::Failed { unspent: false }) | (Step::Unmark { .. }, _) => {
+                if self.rules.remember {
+                    Step::Remember
+                } else {
+                    over(Conclusion::Failed)
+                }
+            }
             (Step::Remember, _) => over(Conclusion::Failed),
 
             (Step::Persist { .. }, Event::Written(_)) => over(Conclusion::Refreshed),
@@ -197,7 +223,7 @@ impl<V: Copy + Eq> Course<V> {
             (Step::Persist { .. }, Event::Changed) => over(Conclusion::Moved),
             (Step::Persist { .. }, Event::Absent) => over(Conclusion::Gone),
             // A result is kept until it can be written, lease or no lease.
-            (Step::Persist { .. } | Step::Merge { .. }, Event::Fault) => step,
+            (Step::Persist { .. } | Step::Merge { .. }, Event::Fault) if self.rules.insist => step,
             (Step::Merge { .. }, Event::Read(None)) => over(Conclusion::Gone),
             (Step::Merge { base }, Event::Read(Some(record))) => {
                 if record.version == self.mine {
@@ -226,6 +252,14 @@ impl<V: Copy + Eq> Course<V> {
         }
     }
 
+    fn mark(&self, base: View<V>) -> Step<V> {
+        if self.rules.mark { Step::Mark { base } } else { self.keep_lease(base) }
+    }
+
+    fn keep_lease(&self, base: View<V>) -> Step<V> {
+        if self.rules.keep_lease { Step::KeepLease { base } } else { Step::Send { base } }
+    }
+
     fn unless_newer(
         &self,
         record: Option<View<V>>,
@@ -239,6 +273,11 @@ impl<V: Copy + Eq> Course<V> {
             Some(record) => go_on(record),
         }
     }
+}
+
+/// Whether a record lacks a refresh result: a fail-over has lost it, and it is written again.
+pub(crate) const fn lacks(found_generation: u32, result_generation: u32) -> bool {
+    found_generation < result_generation
 }
 
 impl<V> Step<V> {
@@ -297,7 +336,8 @@ mod tests {
     #[test]
     fn nothing_is_presented_unless_the_record_is_still_the_same_and_the_lease_ours() {
         use Event::{
-            Absent, Barred, Busy, Fault, LeaseLost, Leased, OutOfPatience, Paused, Read, Written,
+            Absent, Barred, Busy, Fault, LeaseLost, Leased, OutOfPatience, Paused, Read, Retaken,
+            Written,
         };
         let newer = Read(Some(view(2, 5, 0)));
         let same = Read(Some(HELD));
@@ -315,6 +355,7 @@ mod tests {
             (&[Leased, same, Fault], Conclusion::NotSent),
             (&[Leased, same, Absent], Conclusion::Gone),
             (&[Leased, same, Written(2), LeaseLost], Conclusion::NotSent),
+            (&[Leased, same, Written(2), Retaken, newer], Conclusion::Moved),
             (&[Leased, same, Written(2), Fault], Conclusion::NotSent),
         ] {
             assert_eq!(after(course(4), events), Step::Over(expected), "after {events:?}");

@@ -60,7 +60,7 @@ impl Keeper {
                         tickets.push(ticket);
                     }
                 }
-                Err(unopenable) => dead &= unopenable == Unopenable::Broken,
+                Err(unopenable) => dead &= unopenable.is_final(),
             }
         }
         if tickets.is_empty() { Tickets::Nobody { dead } } else { Tickets::Some(tickets) }

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::task::JoinSet;
 
-use super::Depot;
+use super::{Depot, plan::lacks};
 use crate::{
     refresh::keeper::Keeper,
     session::{Lookup, Opened, StoreError, Swap, Version, Voucher},
@@ -152,7 +152,7 @@ impl Keeper {
                 return Ok(());
             };
             let Some(version) = found.version() else { return Ok(()) };
-            if found.session.pair.generation >= result.session.pair.generation {
+            if !lacks(found.session.pair.generation, result.session.pair.generation) {
                 return Ok(());
             }
             if depot.vault.update(version, result, self.now()).await? != Swap::Changed {
