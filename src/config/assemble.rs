@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use tokio::sync::Semaphore;
 
 use super::{
     builder::Builder,
@@ -13,7 +14,7 @@ use crate::{
     caller::{CsrfPolicy, IgnoredSchemes},
     error::{BoxError, BoxFuture},
     jwt::{FetchKeys, IdTokenRules, IdTokenVerifier, KeySetDocument},
-    login::{Exchanges, LoginDesk, ReturnGuard},
+    login::{Exchanges, LoginDesk, MAX_UNCLAIMING, ReturnGuard},
     middleware::{LpAuthLayer, Routes, Shared},
     refresh::{Depot, Keeper, Lifetimes, MAX_WAITING, Outbox, Tasks},
     seal::{Purpose, Sealer, VaultSealer},
@@ -109,6 +110,7 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
         csrf: CsrfPolicy::new(&site.origin, trusted),
         pkce: builder.pkce,
         patience: builder.login_lifetime,
+        unclaiming: Arc::new(Semaphore::new(MAX_UNCLAIMING)),
         exchanges: Exchanges::new(builder.login_lifetime),
         on_login: builder.on_login,
         record_user_agent: builder.record_user_agent,

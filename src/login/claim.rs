@@ -10,6 +10,9 @@ use crate::{respond::RejectionReason, session::Version};
 /// A claim that could not be given back is given back a little later.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
+/// At most so many claims wait to be given back.
+pub(crate) const MAX_UNCLAIMING: usize = 1000;
+
 /// When a store that has failed may fare better, in seconds.
 const RETRY_AFTER: u64 = 1;
 
@@ -52,9 +55,12 @@ impl LoginDesk {
     }
 
     fn unclaim_later(self: &Arc<Self>, hash: StateHash, own: Version) {
+        // Without a permit the claim stands until its end: that login has to start anew.
+        let Ok(permit) = Arc::clone(&self.unclaiming).try_acquire_owned() else { return };
         let desk = Arc::clone(self);
         let until = self.keeper.clock.monotonic().saturating_add(self.patience);
         self.keeper.tasks.spawn(async move {
+            let _permit = permit;
             let Some(depot) = &desk.keeper.depot else { return };
             while desk.keeper.clock.monotonic() < until && !desk.keeper.tasks.is_shutting_down() {
                 sleep(RETRY_EVERY).await;

@@ -23,10 +23,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response};
+use tokio::sync::Semaphore;
 
 pub use self::hook::{LoginDecision, LoginHookError};
 pub(crate) use self::{
-    arrival::Arrival, exchange::Exchanges, hook::OnLogin, return_path::ReturnGuard,
+    arrival::Arrival, claim::MAX_UNCLAIMING, exchange::Exchanges, hook::OnLogin,
+    return_path::ReturnGuard,
 };
 use crate::{
     account::AccountId, caller::CsrfPolicy, refresh::Keeper, respond::RejectionReason,
@@ -48,6 +50,8 @@ pub(crate) struct LoginDesk {
     /// How long a login may take.
     pub(crate) patience: Duration,
     pub(crate) exchanges: Exchanges<Arrival>,
+    /// Permits of claims that wait to be given back.
+    pub(crate) unclaiming: Arc<Semaphore>,
     pub(crate) on_login: Option<OnLogin>,
     /// Whether the store's index of a user says with which browser each session began.
     pub(crate) record_user_agent: bool,
