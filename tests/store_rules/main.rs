@@ -1,0 +1,52 @@
+//! The rules of store mode, each by its number: what several instances with one store do, and never
+//! do, with a session.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod failover;
+mod failures;
+mod lease;
+mod login;
+mod logout;
+mod results;
+mod takeover;
+
+use std::time::Duration;
+
+use support::{App, Browser, Page};
+use tokio::task::JoinHandle;
+
+const HOUR: u64 = 3600;
+
+/// What the store keeps under keys of this kind.
+const RECORD: &str = ":session:";
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// A fetch of the access token in a task of its own.
+fn fetching(browser: &Browser) -> JoinHandle<Page> {
+    let mut browser = browser.clone();
+    tokio::spawn(async move { browser.fetch("/token").await })
+}
+
+/// Whether what this process knows of a session is settled: nothing runs any more.
+async fn settled(app: &App) {
+    assert!(app.auth.shutdown(Duration::from_secs(10)).await, "something runs on and on");
+}
+
+/// The seconds of `Retry-After`.
+#[track_caller]
+fn retry_after(page: &Page) -> u64 {
+    page.assert_unavailable();
+    page.header("retry-after").and_then(|it| it.parse().ok()).expect("whole seconds")
+}
+
+/// A page with an access token that Sentinel takes.
+#[track_caller]
+fn assert_served(page: &Page, app: &App) {
+    assert_eq!(page.status, 200, "{page:?}");
+    assert!(app.sentinel.is_live_access_token(&page.body), "{page:?}");
+}
