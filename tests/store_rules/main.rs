@@ -14,7 +14,7 @@ mod takeover;
 
 use std::time::Duration;
 
-use support::{App, Browser, Page};
+use support::{App, Browser, Page, retry_after};
 use tokio::task::JoinHandle;
 
 const HOUR: u64 = 3600;
@@ -35,13 +35,6 @@ fn fetching(browser: &Browser) -> JoinHandle<Page> {
 /// Whether what this process knows of a session is settled: nothing runs any more.
 async fn settled(app: &App) {
     assert!(app.auth.shutdown(Duration::from_secs(10)).await, "something runs on and on");
-}
-
-/// The seconds of `Retry-After`.
-#[track_caller]
-fn retry_after(page: &Page) -> u64 {
-    page.assert_unavailable();
-    page.header("retry-after").and_then(|it| it.parse().ok()).expect("whole seconds")
 }
 
 /// A page with an access token that Sentinel takes.

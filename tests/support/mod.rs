@@ -32,6 +32,7 @@ mod counters;
 mod fleet;
 mod in_process;
 mod rigged_store;
+mod setbacks;
 mod watch;
 
 pub use cluster::{Cluster, ClusterBuilder};
@@ -39,4 +40,5 @@ pub use counters::Counters;
 pub use fleet::Fleet;
 pub use in_process::{fetch_token, fetch_with, page_of, token_service};
 pub use rigged_store::{Call, Life, Mishap, RiggedStore, Verb};
+pub use setbacks::{Setback, retry_after, setbacks};
 pub use watch::{Ends, until};
