@@ -242,6 +242,23 @@ async fn activity_and_new_tokens_survive_together() {
     assert_eq!(cluster.presented(), (1, 0));
 }
 
+/// Store rule 3: the same the other way round: the use of a session survives although a refresh, which
+/// then fails, has written its mark first.
+#[tokio::test]
+async fn activity_that_meets_a_mark_is_noted_all_the_same() {
+    let cluster = Cluster::of(1).access_token_lifetime(20 * HOUR).start().await;
+    let (store, browsers) = (&cluster.stores[0], cluster.signed_in().await);
+    let end_before: u64 = browsers[0].clone().fetch("/ends").await.body.parse().expect("seconds");
+    cluster.sentinel().inject_always(Endpoint::Refresh, Fault::status(503));
+    store.plan(Verb::Update, Mishap::Delay(millis(300))); // activity's: the mark's overtakes it
+    cluster.advance(HOUR);
+    assert_eq!(browsers[0].clone().fetch("/token").await.status, 200);
+    until(|| cluster.counters[0].refreshes("failed") == 1).await;
+    until(|| store.count(Verb::IndexAdd) == 2).await;
+    let end: u64 = browsers[0].clone().fetch("/ends").await.body.parse().expect("seconds");
+    assert_eq!(end, end_before + HOUR, "the use was forgotten");
+}
+
 /// Store rule 3, Y04: the late result of a stalled holder gives way to a newer record.
 #[tokio::test]
 async fn a_late_result_is_discarded_where_the_record_is_newer() {
