@@ -86,7 +86,7 @@ impl Keeper {
         };
         for old in tickets.iter().filter(|old| old.voucher.id != new.track.id) {
             // Over here at once; what cannot be deleted now is deleted later.
-            self.end_stored(depot, old, Some(EndReason::Replaced)).await;
+            self.end_stored(old, Some(EndReason::Replaced)).await;
         }
         Ok(())
     }
@@ -97,9 +97,9 @@ impl Keeper {
             None => {
                 self.end_quietly(held);
             }
-            Some(depot) => {
+            Some(_) => {
                 // What cannot be deleted now is deleted later.
-                let _: EndedStored = self.end_held(depot, held, None).await;
+                let _: EndedStored = self.end_held(held, None).await;
             }
         }
     }

@@ -40,7 +40,7 @@ impl Keeper {
                 };
                 let (mut ended, mut here_alone) = (Vec::new(), false);
                 for ticket in tickets {
-                    match self.end_stored(depot, &ticket, Some(EndReason::Logout)).await {
+                    match self.end_stored(&ticket, Some(EndReason::Logout)).await {
                         EndedStored::Everywhere { newest } => ended.extend(newest),
                         EndedStored::HereAlone => here_alone = true,
                     }

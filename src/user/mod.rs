@@ -155,17 +155,15 @@ impl LpUser {
     ///
     /// # Cancel safety
     ///
-    /// The session ends in this process at the first poll; call it again to end it in the store.
+    /// The session ends in this process at the first poll; ending it in the store goes on.
     pub async fn end_session(&self) -> Result<(), EndSessionError> {
         let Some(keeper) = &self.keeper else { return Ok(()) };
         let newest = match &keeper.depot {
             None => keeper.end(&self.held, EndReason::Logout),
-            Some(depot) => {
-                match keeper.end_held(depot, &self.held, Some(EndReason::Logout)).await {
-                    EndedStored::Everywhere { newest } => newest,
-                    EndedStored::HereAlone => return Err(EndSessionError(())),
-                }
-            }
+            Some(_) => match keeper.end_held(&self.held, Some(EndReason::Logout)).await {
+                EndedStored::Everywhere { newest } => newest,
+                EndedStored::HereAlone => return Err(EndSessionError(())),
+            },
         };
         if let Some(newest) = newest {
             keeper.revoke_if_chosen(&newest.session);

@@ -2,12 +2,14 @@
 
 use std::{mem, sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::{sync::oneshot, time::sleep};
 
 use super::{Depot, Ticket};
 use crate::{
     refresh::keeper::{EndReason, Keeper},
-    session::{Ending, Held, Lookup, Opened, Phase, Session, StoreError, Stored, Track},
+    session::{
+        Ending as EndedHere, Held, Lookup, Opened, Phase, Session, StoreError, Stored, Track,
+    },
 };
 
 /// A deletion that the store did not take is repeated this often.
@@ -28,33 +30,30 @@ pub(crate) enum EndedStored {
 impl Keeper {
     /// Ends the session of a ticket: in this process at once, then in the store. Without a reason
     /// nobody is told.
+    ///
+    /// # Cancel safety
+    ///
+    /// What the first poll has begun goes on in a task of its own.
     pub(crate) async fn end_stored(
         self: &Arc<Self>,
-        depot: &Depot,
         ticket: &Ticket,
         reason: Option<EndReason>,
     ) -> EndedStored {
-        let ticket = &self.current(ticket);
+        let ticket = self.current(ticket);
         let Some(first) = ticket.track.begin_end() else {
             return EndedStored::Everywhere { newest: None };
         };
         let unwritten = self.end_here(&ticket.track);
-        match self.delete(depot, ticket, unwritten.clone(), reason).await {
-            Ok(newest) => EndedStored::Everywhere { newest },
-            Err(_) => {
-                if first {
-                    let later = Arc::clone(self).delete_later(ticket.clone(), unwritten, reason);
-                    self.tasks.spawn(later);
-                }
-                EndedStored::HereAlone
-            }
-        }
+        let ending = Ending { keeper: Arc::clone(self), ticket, unwritten, reason };
+        let (sender, outcome) = oneshot::channel();
+        self.tasks.spawn(ending.run(first, sender));
+        // A task that is lost has not ended anything for certain.
+        outcome.await.unwrap_or(EndedStored::HereAlone)
     }
 
     /// The same for a session that a request holds.
     pub(crate) async fn end_held(
         self: &Arc<Self>,
-        depot: &Depot,
         held: &Held,
         reason: Option<EndReason>,
     ) -> EndedStored {
@@ -62,14 +61,14 @@ impl Keeper {
             return EndedStored::Everywhere { newest: None };
         };
         let (voucher, track) = (Arc::clone(voucher), Arc::clone(&held.track));
-        self.end_stored(depot, &Ticket { voucher, track, current_key: true }, reason).await
+        self.end_stored(&Ticket { voucher, track, current_key: true }, reason).await
     }
 
     /// Ends a session in this process; returns a result that the store does not have yet.
     pub(super) fn end_here(&self, track: &Track) -> Option<Arc<Opened>> {
         match self.ledger.end(track) {
-            Ending::Now(unwritten) => unwritten,
-            Ending::Before | Ending::NotHere => None,
+            EndedHere::Now(unwritten) => unwritten,
+            EndedHere::Before | EndedHere::NotHere => None,
         }
     }
 
@@ -79,56 +78,6 @@ impl Keeper {
             return ticket.clone();
         }
         Ticket { track: self.track(&ticket.voucher), ..ticket.clone() }
-    }
-
-    /// Deletes record and index entry.
-    async fn delete(
-        self: &Arc<Self>,
-        depot: &Depot,
-        ticket: &Ticket,
-        unwritten: Option<Arc<Opened>>,
-        reason: Option<EndReason>,
-    ) -> Result<Option<Arc<Opened>>, StoreError> {
-        let found = match depot.vault.load(&ticket.voucher, None).await? {
-            Lookup::Found(opened) => Some(Arc::new(opened)),
-            Lookup::Absent | Lookup::Foreign | Lookup::Same => None,
-        };
-        depot.vault.delete(&ticket.voucher).await?;
-        self.note_deleted(depot, &ticket.voucher.key);
-        if !mem::take(&mut ticket.track.lock().undeleted) {
-            // Another call was faster.
-            return Ok(None);
-        }
-        let newest = unwritten.or(found);
-        if let Some(newest) = &newest {
-            self.unindex(depot, &newest.session, &ticket.voucher.key).await;
-            if let Some(reason) = reason {
-                self.announce_end(&newest.session, reason);
-            }
-        }
-        Ok(newest)
-    }
-
-    /// Repeats a deletion until it is done, or nothing is left to delete.
-    async fn delete_later(
-        self: Arc<Self>,
-        ticket: Ticket,
-        unwritten: Option<Arc<Opened>>,
-        reason: Option<EndReason>,
-    ) {
-        let Some(depot) = &self.depot else { return };
-        while self.now() < ticket.voucher.absolute_end {
-            sleep(RETRY_EVERY).await;
-            if !ticket.track.lock().undeleted {
-                return;
-            }
-            if let Ok(newest) = self.delete(depot, &ticket, unwritten.clone(), reason).await {
-                if let Some(newest) = newest {
-                    self.revoke_if_chosen(&newest.session);
-                }
-                return;
-            }
-        }
     }
 
     /// Notes a session in the index of its user.
@@ -141,5 +90,76 @@ impl Keeper {
     async fn unindex(&self, depot: &Depot, session: &Session, key: &str) {
         let (account, subject) = (session.account.as_str(), &session.identity.subject);
         let _ = depot.vault.unindex(account, subject, key).await;
+    }
+}
+
+/// The end of one session in the store.
+struct Ending {
+    keeper: Arc<Keeper>,
+    ticket: Ticket,
+    /// A result that the store never had.
+    unwritten: Option<Arc<Opened>>,
+    reason: Option<EndReason>,
+}
+
+impl Ending {
+    /// Deletes once, and tells what came of it; the first to end a session goes on until it is done.
+    async fn run(self, first: bool, outcome: oneshot::Sender<EndedStored>) {
+        let Some(depot) = &self.keeper.depot else { return };
+        match self.delete(depot).await {
+            Ok(newest) => {
+                let told = outcome.send(EndedStored::Everywhere { newest });
+                if let Err(EndedStored::Everywhere { newest: Some(newest) }) = told {
+                    // Whoever asked for it has gone.
+                    self.keeper.revoke_if_chosen(&newest.session);
+                }
+            }
+            Err(_) => {
+                // Gone or not: there is nothing that they had to do.
+                let _ = outcome.send(EndedStored::HereAlone);
+                if first {
+                    self.delete_later(depot).await;
+                }
+            }
+        }
+    }
+
+    /// Deletes record and index entry.
+    async fn delete(&self, depot: &Depot) -> Result<Option<Arc<Opened>>, StoreError> {
+        let Ticket { voucher, track, .. } = &self.ticket;
+        let found = match depot.vault.load(voucher, None).await? {
+            Lookup::Found(opened) => Some(Arc::new(opened)),
+            Lookup::Absent | Lookup::Foreign | Lookup::Same => None,
+        };
+        depot.vault.delete(voucher).await?;
+        self.keeper.note_deleted(depot, &voucher.key);
+        if !mem::take(&mut track.lock().undeleted) {
+            // Another call was faster.
+            return Ok(None);
+        }
+        let newest = self.unwritten.clone().or(found);
+        if let Some(newest) = &newest {
+            self.keeper.unindex(depot, &newest.session, &voucher.key).await;
+            if let Some(reason) = self.reason {
+                self.keeper.announce_end(&newest.session, reason);
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Repeats a deletion until it is done, or nothing is left to delete.
+    async fn delete_later(&self, depot: &Depot) {
+        while self.keeper.now() < self.ticket.voucher.absolute_end {
+            sleep(RETRY_EVERY).await;
+            if !self.ticket.track.lock().undeleted {
+                return;
+            }
+            if let Ok(newest) = self.delete(depot).await {
+                if let Some(newest) = newest {
+                    self.keeper.revoke_if_chosen(&newest.session);
+                }
+                return;
+            }
+        }
     }
 }
