@@ -20,13 +20,20 @@ struct Kept(Arc<Mutex<Vec<LpUser>>>);
 
 impl Kept {
     fn last(&self) -> LpUser {
-        self.0.lock().unwrap().last().expect("somebody came to /keep").clone()
+        self.0
+            .lock()
+            .expect("no test panics inside")
+            .last()
+            .expect("somebody came to /keep")
+            .clone()
     }
 
     fn route(&self, builder: AppBuilder) -> AppBuilder {
         let kept = self.clone();
         builder.routes(move |router, _| {
-            let keep = move |user: LpUser| async move { kept.0.lock().unwrap().push(user) };
+            let keep = move |user: LpUser| async move {
+                kept.0.lock().expect("no test panics inside").push(user)
+            };
             router.route("/keep", get(keep))
         })
     }

@@ -39,8 +39,11 @@ impl Keeper {
                     Tickets::Some(tickets) => tickets,
                 };
                 let (mut ended, mut here_alone) = (Vec::new(), false);
-                for ticket in tickets {
-                    match self.end_stored(&ticket, Some(EndReason::Logout)).await {
+                // All at once, so that a client that hangs up now has logged out of all.
+                let end = |ticket| self.end_stored(ticket, Some(EndReason::Logout));
+                let endings: Vec<_> = tickets.iter().map(end).collect();
+                for ending in endings {
+                    match ending.await {
                         EndedStored::Everywhere { newest } => ended.extend(newest),
                         EndedStored::HereAlone => here_alone = true,
                     }

@@ -130,7 +130,7 @@ impl Vault {
             Err(Unopenable::Broken) => {
                 tracing::warn!("a session record cannot be read and is removed");
                 self.telemetry.broken_record();
-                self.delete(voucher).await?;
+                self.remove(voucher, &record).await?;
                 Ok(Lookup::Absent)
             }
         }
@@ -206,6 +206,14 @@ impl Vault {
 
     pub(crate) async fn delete(&self, voucher: &Voucher) -> Result<(), StoreError> {
         self.delete_key(&voucher.key).await
+    }
+
+    /// Removes what cannot be read, unless something else stands there by now.
+    async fn remove(&self, voucher: &Voucher, broken: &StoredRecord) -> Result<(), StoreError> {
+        if *broken == StoredRecord::unreadable() {
+            return self.delete(voucher).await;
+        }
+        self.delete_if(voucher, broken.version()).await.map(drop)
     }
 
     pub(crate) async fn delete_key(&self, key: &str) -> Result<(), StoreError> {

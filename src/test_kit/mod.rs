@@ -22,11 +22,13 @@
 //! # }
 //! ```
 
+mod lease;
 mod manual_clock;
 mod mock_sentinel;
 mod store_suite;
 mod user;
 
+pub use lease::lease;
 pub use manual_clock::ManualClock;
 pub use mock_sentinel::{
     Call, Counts, Endpoint, ExpiresIn, Fault, MockSentinel, MockSentinelBuilder, MockUser,

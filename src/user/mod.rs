@@ -234,7 +234,7 @@ impl LpUser {
     ///
     /// # Cancel safety
     ///
-    /// The session ends in this process at the first poll; call it again to end it in the store.
+    /// The session ends in this process at the first poll; ending it in the store goes on.
     pub async fn end_session(&self) -> Result<(), EndSessionError> {
         let Some(keeper) = &self.keeper else { return Ok(()) };
         let newest = match &keeper.depot {

@@ -28,14 +28,18 @@ pub use webdriver::Chromium;
 /// The user that `Browser::sign_in` signs in as, unless told otherwise: MockSentinel's agent.
 pub const AGENT: &str = "3552833710";
 
+mod cluster;
 mod counters;
 mod fleet;
 mod in_process;
 mod rigged_store;
+mod setbacks;
 mod watch;
 
+pub use cluster::{Cluster, ClusterBuilder};
 pub use counters::Counters;
 pub use fleet::Fleet;
 pub use in_process::{fetch_token, fetch_with, page_of, token_service};
-pub use rigged_store::{Mishap, RiggedStore, Verb};
+pub use rigged_store::{Call, Life, Mishap, RiggedStore, Verb};
+pub use setbacks::{Setback, retry_after, setbacks};
 pub use watch::{Ends, until};

@@ -1,13 +1,15 @@
 //! Ends stored sessions: here at once, in the store as soon as it can be asked.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{future::Future, mem, sync::Arc, time::Duration};
 
 use tokio::{sync::oneshot, time::sleep};
 
 use super::{Depot, Ticket};
 use crate::{
     refresh::keeper::{EndReason, Keeper},
-    session::{Ending, Held, Lookup, Opened, Phase, Session, StoreError, Stored, Track},
+    session::{
+        Ending as EndedHere, Held, Lookup, Opened, Phase, Session, StoreError, Stored, Track,
+    },
 };
 
 /// A deletion that the store did not take is repeated this often.
@@ -25,35 +27,32 @@ pub(crate) enum EndedStored {
     HereAlone,
 }
 
-/// A session that has ended here, and has to end in the store.
-struct Deletion {
-    ticket: Ticket,
-    /// A result that the store does not have.
-    unwritten: Option<Arc<Opened>>,
-    /// What is told of it; `None` for nobody to be told.
-    reason: Option<EndReason>,
-}
-
 impl Keeper {
     /// Ends the session of a ticket: in this process at once, then in the store. Without a reason
     /// nobody is told.
-    pub(crate) async fn end_stored(
+    ///
+    /// # Cancel safety
+    ///
+    /// All is begun by the call, and goes on in a task of its own.
+    pub(crate) fn end_stored(
         self: &Arc<Self>,
         ticket: &Ticket,
         reason: Option<EndReason>,
-    ) -> EndedStored {
-        let ticket = &self.current(ticket);
-        let Some(first) = ticket.track.begin_end() else {
-            return EndedStored::Everywhere { newest: None };
-        };
-        let unwritten = self.end_here(&ticket.track);
-        // In a task of its own: a client that hangs up now has logged out all the same.
-        let (report, reported) = oneshot::channel();
-        let deletion = Deletion { ticket: ticket.clone(), unwritten, reason };
-        self.tasks.spawn(Arc::clone(self).delete_until_done(deletion, report, first));
-        match reported.await {
-            Ok(newest) => EndedStored::Everywhere { newest },
-            Err(_) => EndedStored::HereAlone,
+    ) -> impl Future<Output = EndedStored> + Send + use<> {
+        let ticket = self.current(ticket);
+        let begun = ticket.track.begin_end().map(|first| {
+            let unwritten = self.end_here(&ticket.track);
+            let ending = Ending { keeper: Arc::clone(self), ticket, unwritten, reason };
+            let (sender, outcome) = oneshot::channel();
+            self.tasks.spawn(ending.run(first, sender));
+            outcome
+        });
+        async move {
+            match begun {
+                // A task that is lost has not ended anything for certain.
+                Some(outcome) => outcome.await.unwrap_or(EndedStored::HereAlone),
+                None => EndedStored::Everywhere { newest: None },
+            }
         }
     }
 
@@ -73,8 +72,8 @@ impl Keeper {
     /// Ends a session in this process; returns a result that the store does not have yet.
     pub(super) fn end_here(&self, track: &Track) -> Option<Arc<Opened>> {
         match self.ledger.end(track) {
-            Ending::Now(unwritten) => unwritten,
-            Ending::Before | Ending::NotHere => None,
+            EndedHere::Now(unwritten) => unwritten,
+            EndedHere::Before | EndedHere::NotHere => None,
         }
     }
 
@@ -84,68 +83,6 @@ impl Keeper {
             return ticket.clone();
         }
         Ticket { track: self.track(&ticket.voucher), ..ticket.clone() }
-    }
-
-    /// Deletes a record; with `again` until that is done, or nothing is left to delete. Reports the
-    /// first try, if it succeeds.
-    async fn delete_until_done(
-        self: Arc<Self>,
-        deletion: Deletion,
-        report: oneshot::Sender<Option<Arc<Opened>>>,
-        again: bool,
-    ) {
-        let Some(depot) = &self.depot else { return };
-        match self.delete(depot, &deletion).await {
-            Ok(newest) => {
-                if let Err(Some(newest)) = report.send(newest) {
-                    // Who asked has gone: they would have revoked it.
-                    self.revoke_if_chosen(&newest.session);
-                }
-                return;
-            }
-            Err(_) => drop(report),
-        }
-        let Ticket { voucher, track, .. } = &deletion.ticket;
-        while again && self.now() < voucher.absolute_end {
-            sleep(RETRY_EVERY).await;
-            if !track.lock().undeleted {
-                return;
-            }
-            if let Ok(newest) = self.delete(depot, &deletion).await {
-                if let Some(newest) = newest {
-                    self.revoke_if_chosen(&newest.session);
-                }
-                return;
-            }
-        }
-    }
-
-    /// Deletes record and index entry; returns the newest of the session, if it was this call that
-    /// deleted it.
-    async fn delete(
-        self: &Arc<Self>,
-        depot: &Depot,
-        deletion: &Deletion,
-    ) -> Result<Option<Arc<Opened>>, StoreError> {
-        let Deletion { ticket, unwritten, reason } = deletion;
-        let found = match depot.vault.load(&ticket.voucher, None).await? {
-            Lookup::Found(opened) => Some(opened),
-            Lookup::Absent | Lookup::Foreign | Lookup::Same => None,
-        };
-        depot.vault.delete(&ticket.voucher).await?;
-        self.note_deleted(depot, &ticket.voucher.key);
-        if !mem::take(&mut ticket.track.lock().undeleted) {
-            // Another call was faster.
-            return Ok(None);
-        }
-        let newest = unwritten.clone().or(found);
-        if let Some(newest) = &newest {
-            if let Some(reason) = reason {
-                self.announce_end(&newest.session, *reason);
-            }
-            self.unindex(depot, &newest.session, &ticket.voucher.key).await;
-        }
-        Ok(newest)
     }
 
     /// Notes a session in the index of its user.
@@ -158,5 +95,76 @@ impl Keeper {
     async fn unindex(&self, depot: &Depot, session: &Session, key: &str) {
         let (account, subject) = (session.account.as_str(), &session.identity.subject);
         let _ = depot.vault.unindex(account, subject, key).await;
+    }
+}
+
+/// The end of one session in the store.
+struct Ending {
+    keeper: Arc<Keeper>,
+    ticket: Ticket,
+    /// A result that the store never had.
+    unwritten: Option<Arc<Opened>>,
+    reason: Option<EndReason>,
+}
+
+impl Ending {
+    /// Deletes once, and tells what came of it; the first to end a session goes on until it is done.
+    async fn run(self, first: bool, outcome: oneshot::Sender<EndedStored>) {
+        let Some(depot) = &self.keeper.depot else { return };
+        match self.delete(depot).await {
+            Ok(newest) => {
+                let told = outcome.send(EndedStored::Everywhere { newest });
+                if let Err(EndedStored::Everywhere { newest: Some(newest) }) = told {
+                    // Whoever asked for it has gone.
+                    self.keeper.revoke_if_chosen(&newest.session);
+                }
+            }
+            Err(_) => {
+                // Gone or not: there is nothing that they had to do.
+                let _ = outcome.send(EndedStored::HereAlone);
+                if first {
+                    self.delete_later(depot).await;
+                }
+            }
+        }
+    }
+
+    /// Deletes record and index entry.
+    async fn delete(&self, depot: &Depot) -> Result<Option<Arc<Opened>>, StoreError> {
+        let Ticket { voucher, track, .. } = &self.ticket;
+        let found = match depot.vault.load(voucher, None).await? {
+            Lookup::Found(opened) => Some(opened),
+            Lookup::Absent | Lookup::Foreign | Lookup::Same => None,
+        };
+        depot.vault.delete(voucher).await?;
+        self.keeper.note_deleted(depot, &voucher.key);
+        if !mem::take(&mut track.lock().undeleted) {
+            // Another call was faster.
+            return Ok(None);
+        }
+        let newest = self.unwritten.clone().or(found);
+        if let Some(newest) = &newest {
+            self.keeper.unindex(depot, &newest.session, &voucher.key).await;
+            if let Some(reason) = self.reason {
+                self.keeper.announce_end(&newest.session, reason);
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Repeats a deletion until it is done, or nothing is left to delete.
+    async fn delete_later(&self, depot: &Depot) {
+        while self.keeper.now() < self.ticket.voucher.absolute_end {
+            sleep(RETRY_EVERY).await;
+            if !self.ticket.track.lock().undeleted {
+                return;
+            }
+            if let Ok(newest) = self.delete(depot).await {
+                if let Some(newest) = newest {
+                    self.keeper.revoke_if_chosen(&newest.session);
+                }
+                return;
+            }
+        }
     }
 }
