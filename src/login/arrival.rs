@@ -60,7 +60,8 @@ impl LoginDesk {
             }
             Err(arrival) => arrival,
         };
-        let unspent = arrival.leaves_code_unspent();
+        // Where another instance has the login, the store says what becomes of it.
+        let unspent = arrival.leaves_code_unspent() || matches!(arrival, Arrival::Elsewhere);
         running.finish(arrival, unspent);
     }
 
@@ -100,6 +101,16 @@ impl LoginDesk {
             );
             failed(RejectionReason::SessionTooLarge)
         })?;
+        // Before the hook: it may use the session.
+        if let Err(error) = self.keeper.deposit(&new.held).await {
+            tracing::error!(
+                reason = "not_stored",
+                error = &error as &dyn std::error::Error,
+                "login failed: the session store has not taken the session"
+            );
+            self.keeper.discard(&new.held).await;
+            return Err(failed_for_now(RejectionReason::StoreUnavailable));
+        }
         if let Some(on_login) = &self.on_login {
             let user = LpUser::new(new.held.clone(), Arc::clone(&self.keeper));
             match hook::ask(on_login, user).await {
@@ -119,15 +130,6 @@ impl LoginDesk {
                     return Err(failed_for_now(RejectionReason::HookFailed));
                 }
             }
-        }
-        if let Err(error) = self.keeper.deposit(&new.held).await {
-            tracing::error!(
-                reason = "not_stored",
-                error = &error as &dyn std::error::Error,
-                "login failed: the session store has not taken the session"
-            );
-            self.keeper.discard(&new.held).await;
-            return Err(failed_for_now(RejectionReason::StoreUnavailable));
         }
         Ok(Arrival::Session(Box::new(new)))
     }

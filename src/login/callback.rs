@@ -118,7 +118,7 @@ impl LoginDesk {
         };
         let delete = self.keeper.mint.names().delete(&name);
         match arrival {
-            Arrival::Session(new) => self.welcome(headers, &pending, *new, delete).await,
+            Arrival::Session(new) => self.welcome(headers, &pending, *new, delete),
             Arrival::Elsewhere => self.to_landing(),
             Arrival::Denied(Some(page)) => {
                 self.keeper.telemetry.login_failed(RejectionReason::LoginDenied);
@@ -197,17 +197,18 @@ impl LoginDesk {
     }
 
     /// Hands a new session to the browser, and ends the one it brought.
-    async fn welcome(
+    fn welcome(
         &self,
         headers: &HeaderMap,
         pending: &Pending,
         new: NewSession,
         delete: HeaderValue,
     ) -> Reply {
-        if self.keeper.replace(headers, &new.held).await.is_err() {
+        if self.keeper.replace(headers, &new.held).is_err() {
             // Setting ours replaces one of the two at most: the browser would come straight back
             // here, over and over.
-            self.keeper.discard(&new.held).await;
+            // Nobody waits for it: a reload must find this answer.
+            drop(self.keeper.discard(&new.held));
             let refusal = Refusal::new(RejectionReason::ConflictingCookies);
             return Refusal { set_cookies: vec![delete], ..refusal }.into();
         }

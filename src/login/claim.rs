@@ -1,6 +1,9 @@
 //! One code, one token call in the whole cluster: a login is claimed in the session store.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::sleep;
 
@@ -22,6 +25,10 @@ pub(super) fn store_unavailable() -> Refusal {
     Refusal { retry_after: Some(RETRY_AFTER), again: true, ..refusal }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl LoginDesk {
     /// Claims a login before its code is presented.
     ///
@@ -33,7 +40,18 @@ impl LoginDesk {
         let Some(depot) = &self.keeper.depot else { return Ok(own) };
         match depot.vault.claim(&hash.mark(), own, self.patience).await {
             Ok(true) => Ok(own),
-            Ok(false) => Err(Arrival::Elsewhere),
+            Ok(false) => match self.earlier_claim(hash) {
+                Some(earlier)
+                    if depot
+                        .vault
+                        .reclaim(&hash.mark(), earlier, own, self.patience)
+                        .await
+                        .unwrap_or(false) =>
+                {
+                    Ok(own)
+                }
+                _ => Err(Arrival::Elsewhere),
+            },
             Err(_) => {
                 // The claim may stand all the same.
                 self.unclaim_later(hash, own);
@@ -59,16 +77,27 @@ impl LoginDesk {
         let Ok(permit) = Arc::clone(&self.unclaiming).try_acquire_owned() else { return };
         let desk = Arc::clone(self);
         let until = self.keeper.clock.monotonic().saturating_add(self.patience);
+        lock(&self.doubtful_claims).insert(hash, own);
         self.keeper.tasks.spawn(async move {
             let _permit = permit;
             let Some(depot) = &desk.keeper.depot else { return };
-            while desk.keeper.clock.monotonic() < until && !desk.keeper.tasks.is_shutting_down() {
-                sleep(RETRY_EVERY).await;
-                // A claim that another callback has made since is not taken away.
-                if depot.vault.unclaim(&hash.mark(), own).await.is_ok() {
-                    return;
+            // A claim that another callback has made since is not taken away.
+            while depot.vault.unclaim(&hash.mark(), own).await.is_err() {
+                let over = desk.keeper.clock.monotonic() >= until;
+                if over || desk.keeper.tasks.is_shutting_down() {
+                    break;
                 }
+                sleep(RETRY_EVERY).await;
+            }
+            let mut doubtful = lock(&desk.doubtful_claims);
+            if doubtful.get(&hash) == Some(&own) {
+                doubtful.remove(&hash);
             }
         });
+    }
+
+    /// A claim of this instance that may stand although its answer was lost.
+    fn earlier_claim(&self, hash: StateHash) -> Option<Version> {
+        lock(&self.doubtful_claims).get(&hash).copied()
     }
 }

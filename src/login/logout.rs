@@ -34,13 +34,8 @@ impl LoginDesk {
         if !self.csrf.allows(headers) {
             return Refusal::new(RejectionReason::CrossSite).into();
         }
-        let mut revocation = None;
-        match self.keeper.log_out(headers).await {
-            LoggedOut::Everywhere(ended) => {
-                for session in ended {
-                    revocation = self.keeper.revoke_if_chosen(&session.session).or(revocation);
-                }
-            }
+        let revocation = match self.keeper.log_out(headers).await {
+            LoggedOut::Everywhere { revocation } => revocation,
             LoggedOut::HereAlone => return store_unavailable().into(),
             LoggedOut::TooMany => {
                 // Which of them are sessions is not looked at, so nothing may claim that they have
@@ -49,7 +44,7 @@ impl LoginDesk {
                 let refusal = Refusal::new(RejectionReason::ConflictingCookies);
                 return Refusal { set_cookies, ..refusal }.into();
             }
-        }
+        };
         if let Some(done) = revocation {
             self.keeper.await_revocation(done).await;
         }

@@ -19,7 +19,12 @@ mod start;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response};
@@ -32,8 +37,13 @@ pub(crate) use self::{
 };
 use crate::{
     account::AccountId, caller::CsrfPolicy, refresh::Keeper, respond::RejectionReason,
-    seal::Sealer, site::Site,
+    seal::Sealer, session::Version, site::Site,
 };
+
+use self::pending::StateHash;
+
+/// Claims whose answers were lost, by the login that they are on.
+pub(crate) type DoubtfulClaims = Mutex<HashMap<StateHash, Version>>;
 
 /// When a failed login may fare better, in seconds.
 const RETRY_AFTER: u64 = 5;
@@ -52,6 +62,8 @@ pub(crate) struct LoginDesk {
     pub(crate) exchanges: Exchanges<Arrival>,
     /// Permits of claims that wait to be given back.
     pub(crate) unclaiming: Arc<Semaphore>,
+    /// Those claims.
+    pub(crate) doubtful_claims: DoubtfulClaims,
     pub(crate) on_login: Option<OnLogin>,
     /// Whether the store's index of a user says with which browser each session began.
     pub(crate) record_user_agent: bool,

@@ -1,6 +1,6 @@
 //! A session begins: in a cookie, or in a record that a cookie finds.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use http::{HeaderMap, HeaderValue};
 
@@ -63,7 +63,7 @@ impl Keeper {
     /// # Errors
     ///
     /// [`Conflict`] if the browser has cookies which the new one does not replace.
-    pub(crate) async fn replace(
+    pub(crate) fn replace(
         self: &Arc<Self>,
         headers: &HeaderMap,
         new: &Held,
@@ -85,21 +85,29 @@ impl Keeper {
             Tickets::Some(tickets) => tickets,
         };
         for old in tickets.iter().filter(|old| old.voucher.id != new.track.id) {
-            // Over here at once; what cannot be deleted now is deleted later.
-            self.end_stored(old, Some(EndReason::Replaced)).await;
+            // Over here at once, and in the store as soon as it can be: the new login does not wait.
+            drop(self.end_stored(old, Some(EndReason::Replaced)));
         }
         Ok(())
     }
 
-    /// Ends a session that no browser has got: nobody needs to be told.
-    pub(crate) async fn discard(self: &Arc<Self>, held: &Held) {
-        match &self.depot {
+    /// Ends a session that no browser has got: nobody needs to be told. All is begun by the call;
+    /// the future says when the store has been asked.
+    pub(crate) fn discard(
+        self: &Arc<Self>,
+        held: &Held,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let ending = match &self.depot {
             None => {
                 self.end_quietly(held);
+                None
             }
-            Some(_) => {
+            Some(_) => Some(self.end_held(held, None)),
+        };
+        async move {
+            if let Some(ending) = ending {
                 // What cannot be deleted now is deleted later.
-                let _: EndedStored = self.end_held(held, None).await;
+                let _: EndedStored = ending.await;
             }
         }
     }

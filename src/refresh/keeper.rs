@@ -247,7 +247,7 @@ impl Keeper {
         let mut known = held.track.lock();
         match held.track.phase() {
             Phase::Live => {}
-            Phase::Ended => return Considered::Over { dead: true },
+            Phase::Ended => return Considered::Over { dead: !known.undeleted },
             Phase::Dropped => {
                 drop(known);
                 let held = self.take_up(Arc::clone(&held.opened), now);

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use tokio::sync::watch;
 
 use super::{
     keeper::{EndReason, Keeper},
     stored::{EndedStored, Tickets},
 };
-use crate::session::{Candidates, Opened};
+use crate::session::Candidates;
 
 /// What a logout comes to.
 #[derive(Debug)]
 pub(crate) enum LoggedOut {
-    /// All sessions of the browser have ended; these by this call.
-    Everywhere(Vec<Arc<Opened>>),
+    /// All sessions of the browser have ended.
+    Everywhere {
+        /// A revocation that is under way, where that is chosen.
+        revocation: Option<watch::Receiver<()>>,
+    },
     /// They have ended in this process, and the store could not be asked yet.
     HereAlone,
     /// More cookies than are looked at.
@@ -29,33 +33,40 @@ impl Keeper {
             None => {
                 let Candidates::Few(values) = candidates else { return LoggedOut::TooMany };
                 let brought = self.find_all(&values, self.now());
-                let end = |held| self.end(held, EndReason::Logout);
-                LoggedOut::Everywhere(brought.iter().filter_map(end).collect())
+                let mut revocation = None;
+                for held in &brought {
+                    if let Some(newest) = self.end(held, EndReason::Logout) {
+                        revocation = self.revoke_if_chosen(&newest.session).or(revocation);
+                    }
+                }
+                LoggedOut::Everywhere { revocation }
             }
             Some(depot) => {
                 let tickets = match self.tickets(depot, &candidates) {
+                    // One that this instance cannot open may be another's: it cannot be ended here.
+                    Tickets::Nobody { dead: false } if !candidates.is_empty() => {
+                        return LoggedOut::HereAlone;
+                    }
                     Tickets::Nobody { .. } => Vec::new(),
                     Tickets::TooMany => return LoggedOut::TooMany,
                     Tickets::Some(tickets) => tickets,
                 };
-                let (mut ended, mut here_alone) = (Vec::new(), false);
                 // All at once, so that a client that hangs up now has logged out of all.
                 let end = |ticket| self.end_stored(ticket, Some(EndReason::Logout));
                 let endings: Vec<_> = tickets.iter().map(end).collect();
+                let (mut revocations, mut here_alone) = (None, false);
                 for ending in endings {
                     match ending.await {
-                        EndedStored::Everywhere { newest } => ended.extend(newest),
+                        EndedStored::Everywhere { revocation } => {
+                            revocations = revocation.or(revocations);
+                        }
                         EndedStored::HereAlone => here_alone = true,
                     }
                 }
                 if here_alone {
-                    // What has ended everywhere is revoked all the same.
-                    for session in ended {
-                        self.revoke_if_chosen(&session.session);
-                    }
                     return LoggedOut::HereAlone;
                 }
-                LoggedOut::Everywhere(ended)
+                LoggedOut::Everywhere { revocation: revocations }
             }
         }
     }

@@ -27,19 +27,6 @@ pub(crate) struct Lifetimes {
     pub(crate) refresh_after: Duration,
 }
 
-impl Lifetimes {
-    /// Whether a session may still live that was last seen then, exact to the interval of activity.
-    pub(crate) fn may_live(
-        &self,
-        authenticated_at: Timestamp,
-        last_seen: Timestamp,
-        now: Timestamp,
-    ) -> bool {
-        now < authenticated_at.plus(self.absolute)
-            && now < last_seen.plus(self.idle).plus(RESEAL_AFTER)
-    }
-}
-
 /// What a session's tokens need before or beside a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Freshness {

@@ -102,8 +102,12 @@ pub(crate) struct Known {
     pub(crate) latest: Option<Arc<Opened>>,
     /// It has ended here, but its record could not be deleted yet: its cookie has to stay.
     pub(crate) undeleted: bool,
+    /// It was deleted by this process.
+    is_deleted: bool,
     /// Somebody is writing down that the session is used.
     pub(crate) writing: bool,
+    /// Activity is not written before this monotonic time.
+    pub(crate) not_written_before: Duration,
     /// When the store was last asked for the session, by the monotonic clock.
     pub(crate) asked_at: Duration,
 }
@@ -185,7 +189,11 @@ impl Known {
     /// Whether somebody relies on this entry: it must not give way to another's.
     pub(super) fn is_needed(&self) -> bool {
         let watched = |watchers: &watch::Sender<()>| watchers.receiver_count() > 0;
-        self.flight.is_some() || self.watchers.as_ref().is_some_and(watched)
+        let unwritten = self.latest.is_some() && self.result.is_some();
+        self.flight.is_some()
+            || self.undeleted
+            || unwritten
+            || self.watchers.as_ref().is_some_and(watched)
     }
 }
 
@@ -220,7 +228,9 @@ impl Track {
                 watchers: None,
                 latest: None,
                 undeleted: false,
+                is_deleted: false,
                 writing: false,
+                not_written_before: Duration::ZERO,
                 asked_at: Duration::ZERO,
             }),
         }
@@ -250,11 +260,14 @@ impl Track {
     pub(crate) fn adopt(&self, known: &mut Known, opened: &Opened) {
         let pair = opened.session.pair;
         debug_assert!(pair > known.highest);
-        if pair.generation > known.highest.generation {
+        let refreshed = pair.generation > known.highest.generation;
+        if refreshed {
             known.attempts = None;
-            known.change = Change::Refreshed;
-        } else {
-            known.change = known.change.max(Change::Resealed);
+        }
+        // What a store has is not lost with this entry.
+        if opened.stored.is_none() {
+            let change = if refreshed { Change::Refreshed } else { Change::Resealed };
+            known.change = known.change.max(change);
         }
         known.highest = pair;
         known.ends_at = opened.schedule.ends_at;
@@ -263,15 +276,22 @@ impl Track {
     }
 
     /// Notes that a stored session ends here and its record is to be deleted. Says whether this call
-    /// is the first; `None` if all that is done.
+    /// is the first to; `None` if the record is known to be deleted.
     pub(crate) fn begin_end(&self) -> Option<bool> {
         let mut known = self.lock();
-        let first = self.phase() != Phase::Ended;
-        if !first && !known.undeleted {
+        if known.is_deleted {
             return None;
         }
+        let first = !known.undeleted;
         known.undeleted = true;
         Some(first)
+    }
+
+    /// Notes that the record is deleted; returns whether this call is the first to.
+    pub(crate) fn deleted(&self) -> bool {
+        let mut known = self.lock();
+        known.undeleted = false;
+        !std::mem::replace(&mut known.is_deleted, true)
     }
 
     /// Whether a cookie of the session is past its end, or was when it was looked at before.

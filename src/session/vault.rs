@@ -1,6 +1,7 @@
 //! The records of one application in its session store: sealed, bound to their place, in time.
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     future::Future,
     sync::{
         Arc,
@@ -44,8 +45,8 @@ pub(crate) struct Vault {
     client_id: Box<str>,
     lifetimes: Lifetimes,
     telemetry: Telemetry,
-    /// Whether the last call has failed.
-    failing: AtomicBool,
+    /// Whether the last reading call has failed, and the last writing one: a full store reads.
+    failing: [AtomicBool; 2],
 }
 
 /// Which record a stored session was read from, or written to.
@@ -95,13 +96,13 @@ impl Vault {
         telemetry: Telemetry,
     ) -> Self {
         let client_id = client_id.into();
-        let failing = AtomicBool::new(false);
+        let failing = [AtomicBool::new(false), AtomicBool::new(false)];
         Self { store, sealer, names, client_id, lifetimes, telemetry, failing }
     }
 
     /// Whether the latest call was answered.
     pub(crate) fn answers(&self) -> bool {
-        !self.failing.load(Ordering::Relaxed)
+        self.failing.iter().all(|failing| !failing.load(Ordering::Relaxed))
     }
 
     /// See [`SessionStore::epoch`].
@@ -170,7 +171,16 @@ impl Vault {
         let Some(stored) = &opened.stored else { return Ok(()) };
         let (record, ttl) = self.record(opened, now);
         let create = self.store.create(&stored.voucher.key, record, ttl);
-        self.call("create", WRITE_WITHIN, create).await
+        match self.call("create", WRITE_WITHIN, create).await {
+            // By this call itself, if its first answer was lost and somebody has repeated it.
+            Err(StoreError::Taken) => {
+                let load = self.store.load(&stored.voucher.key);
+                let found = self.call("load", READ_WITHIN, load).await?;
+                let is_own = found.is_some_and(|found| found.version() == stored.version);
+                if is_own { Ok(()) } else { Err(StoreError::Taken) }
+            }
+            result => result,
+        }
     }
 
     /// Writes `next` where the record still has the version `old`.
@@ -255,13 +265,35 @@ impl Vault {
         own: Version,
         ttl: Duration,
     ) -> Result<bool, StoreError> {
+        // Where all instances are this process, its own memory of spent states does the same.
+        if self.store.stays_in_process() {
+            return Ok(true);
+        }
         let key = self.names.claim(state);
         let record = StoredRecord::new(own, Vec::new());
         match self.call("claim", WRITE_WITHIN, self.store.create(&key, record, ttl)).await {
             Ok(()) => Ok(true),
-            Err(StoreError::Taken) => Ok(false),
+            // Unless it is this claim itself, whose first answer was lost.
+            Err(StoreError::Taken) => {
+                let found = self.call("load", READ_WITHIN, self.store.load(&key)).await?;
+                Ok(found.is_some_and(|found| found.version() == own))
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// Takes over the claim `earlier` of this instance, whose answer was lost.
+    pub(crate) async fn reclaim(
+        &self,
+        state: &[u8],
+        earlier: Version,
+        own: Version,
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        let key = self.names.claim(state);
+        let record = StoredRecord::new(own, Vec::new());
+        let update = self.store.update(&key, earlier, record, ttl);
+        Ok(self.call("claim", WRITE_WITHIN, update).await? == Swap::Done)
     }
 
     /// Gives a login back whose code is unspent, if the claim on it is `own`.
@@ -289,19 +321,29 @@ impl Vault {
         self.call("index_add", WRITE_WITHIN, self.store.index_add(&user, entry, ttl)).await
     }
 
-    /// The sessions of a user: keys of records, and what the index says of them.
+    /// The sessions of a user: keys of records, and what the index says of them. After a rotation of
+    /// the session key one may stand there under two names: the later use counts.
     pub(crate) async fn indexed(
         &self,
         account: &str,
         subject: &str,
-    ) -> Result<Vec<(String, IndexedSession)>, StoreError> {
-        let mut found = Vec::new();
+    ) -> Result<BTreeMap<String, IndexedSession>, StoreError> {
+        let mut found = BTreeMap::<String, IndexedSession>::new();
         for user in self.users(account, subject) {
             let entries = self.call("index", READ_WITHIN, self.store.index(&user)).await?;
-            found.extend(entries.into_iter().filter_map(|IndexEntry { record, content }| {
-                let payload = self.sealer.open_entry(&record, &content).ok()?;
-                Some((record, postcard::from_bytes(&payload).ok()?))
-            }));
+            for IndexEntry { record, content } in entries {
+                let Ok(payload) = self.sealer.open_entry(&record, &content) else { continue };
+                let Ok(entry) = postcard::from_bytes::<IndexedSession>(&payload) else { continue };
+                match found.entry(record) {
+                    Entry::Vacant(vacant) => {
+                        vacant.insert(entry);
+                    }
+                    Entry::Occupied(mut known) if known.get().last_seen < entry.last_seen => {
+                        known.insert(entry);
+                    }
+                    Entry::Occupied(_) => {}
+                }
+            }
         }
         Ok(found)
     }
@@ -341,15 +383,16 @@ impl Vault {
             Ok(result) => result,
             Err(elapsed) => Err(StoreError::Unavailable(elapsed.into())),
         };
+        let failing = &self.failing[usize::from(within == WRITE_WITHIN)];
         match &result {
             Ok(_) | Err(StoreError::Taken) => {
-                if self.failing.swap(false, Ordering::Relaxed) {
+                if failing.swap(false, Ordering::Relaxed) {
                     tracing::info!("the session store answers again");
                 }
             }
             Err(error) => {
                 self.telemetry.store_failed(error);
-                let first = !self.failing.swap(true, Ordering::Relaxed);
+                let first = !failing.swap(true, Ordering::Relaxed);
                 let (kind, error) = (error.as_str(), error as &dyn std::error::Error);
                 if first {
                     tracing::error!(verb, kind, error, "the session store does not do its work");

@@ -237,15 +237,17 @@ impl LpUser {
     /// The session ends in this process at the first poll; ending it in the store goes on.
     pub async fn end_session(&self) -> Result<(), EndSessionError> {
         let Some(keeper) = &self.keeper else { return Ok(()) };
-        let newest = match &keeper.depot {
-            None => keeper.end(&self.held, EndReason::Logout),
+        let ended = match &keeper.depot {
+            None => {
+                let newest = keeper.end(&self.held, EndReason::Logout);
+                newest.inspect(|newest| drop(keeper.revoke_if_chosen(&newest.session))).is_some()
+            }
             Some(_) => match keeper.end_held(&self.held, Some(EndReason::Logout)).await {
-                EndedStored::Everywhere { newest } => newest,
+                EndedStored::Everywhere { .. } => true,
                 EndedStored::HereAlone => return Err(EndSessionError(())),
             },
         };
-        if let Some(newest) = newest {
-            keeper.revoke_if_chosen(&newest.session);
+        if ended {
             self.held.track.forget_cookie(keeper.clock.monotonic());
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Writes down that a session is used, beside the request that uses it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::Depot;
 use crate::{
@@ -8,6 +8,12 @@ use crate::{
     refresh::keeper::Keeper,
     session::{Held, Lookup, Opened, Phase, Stored, Swap, Times, Version},
 };
+
+/// A write that has failed is not repeated by every request.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// A record that keeps changing is left alone after so many tries.
+const MOST_ROUNDS: usize = 5;
 
 impl Keeper {
     /// Notes activity in the record, at most every five minutes, and seals it under today's key.
@@ -19,10 +25,13 @@ impl Keeper {
             return;
         }
         let mut known = track.lock();
-        if known.writing || known.flight.is_some() || track.phase() != Phase::Live {
+        let monotonic = self.clock.monotonic();
+        let is_blocked = monotonic < known.not_written_before;
+        if known.writing || is_blocked || track.phase() != Phase::Live {
             return;
         }
         known.writing = true;
+        known.not_written_before = monotonic.saturating_add(RETRY_AFTER);
         drop(known);
         let writing = Writing { keeper: Arc::clone(self), held: held.clone() };
         self.tasks.spawn(writing.run(now));
@@ -38,11 +47,15 @@ impl Writing {
     async fn run(self, now: Timestamp) {
         let Some(depot) = &self.keeper.depot else { return };
         let mut found = Arc::clone(&self.held.opened);
-        let (old, next) = loop {
+        let mut written = None;
+        for _ in 0..MOST_ROUNDS {
             let Some((old, next)) = touched(&found, now) else { return };
             let next = depot.vault.opened(next.session, next.stored, true);
             match depot.vault.update(old, &next, now).await {
-                Ok(Swap::Done) => break (old, Arc::new(next)),
+                Ok(Swap::Done) => {
+                    written = Some((old, Arc::new(next)));
+                    break;
+                }
                 Ok(Swap::Changed) => {}
                 _ => return,
             }
@@ -51,8 +64,17 @@ impl Writing {
                 // Another has noted it.
                 _ => return,
             };
-        };
-        self.held.track.lock().replace_latest(old, Arc::clone(&next));
+        }
+        let Some((old, next)) = written else { return };
+        let track = &self.held.track;
+        {
+            let mut known = track.lock();
+            known.not_written_before = Duration::ZERO;
+            known.replace_latest(old, Arc::clone(&next));
+        }
+        if track.phase() != Phase::Live {
+            return;
+        }
         // What the index says of the last use is for people to read: it may miss one.
         let _ = self.keeper.index(depot, &next).await;
     }
@@ -65,9 +87,9 @@ impl Writing {
     }
 }
 
-/// Whether activity is to be noted, or the record to be sealed under today's key.
+/// Whether activity is to be noted; the record is sealed under today's key then.
 fn is_wanted(opened: &Opened, now: Timestamp) -> bool {
-    opened.schedule.wants_reseal(now) || !opened.current_key
+    opened.schedule.wants_reseal(now)
 }
 
 impl Drop for Writing {

@@ -1,27 +1,33 @@
 //! Ends stored sessions: here at once, in the store as soon as it can be asked.
 
-use std::{future::Future, mem, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::{sync::oneshot, time::sleep};
+use tokio::{
+    sync::{oneshot, watch},
+    time::sleep,
+};
 
 use super::{Depot, Ticket};
 use crate::{
     refresh::keeper::{EndReason, Keeper},
     session::{
-        Ending as EndedHere, Held, Lookup, Opened, Phase, Session, StoreError, Stored, Track,
+        Ending as EndedHere, Held, Lookup, Opened, Phase, Session, StoreError, Stored, Swap, Track,
     },
 };
 
 /// A deletion that the store did not take is repeated this often.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
+/// A record that keeps changing is read so often before it is deleted as it is.
+const MOST_ROUNDS: usize = 3;
+
 /// What ending a stored session comes to.
 #[derive(Debug)]
 pub(crate) enum EndedStored {
     /// It is over everywhere.
     Everywhere {
-        /// The newest of it, if this call was the one that ended it: for a revocation.
-        newest: Option<Arc<Opened>>,
+        /// The revocation of its tokens, if that is chosen and this call ended it.
+        revocation: Option<watch::Receiver<()>>,
     },
     /// It is over in this process. The store could not be asked; it is asked again until it can.
     HereAlone,
@@ -39,9 +45,7 @@ impl Keeper {
         ticket: &Ticket,
         reason: Option<EndReason>,
     ) -> impl Future<Output = EndedStored> + Send + use<> {
-        let ticket = self.current(ticket);
-        let begun = ticket.track.begin_end().map(|first| {
-            let unwritten = self.end_here(&ticket.track);
+        let begun = self.begin_end(ticket.clone()).map(|(ticket, unwritten, first)| {
             let ending = Ending { keeper: Arc::clone(self), ticket, unwritten, reason };
             let (sender, outcome) = oneshot::channel();
             self.tasks.spawn(ending.run(first, sender));
@@ -51,22 +55,45 @@ impl Keeper {
             match begun {
                 // A task that is lost has not ended anything for certain.
                 Some(outcome) => outcome.await.unwrap_or(EndedStored::HereAlone),
-                None => EndedStored::Everywhere { newest: None },
+                None => EndedStored::Everywhere { revocation: None },
             }
         }
     }
 
     /// The same for a session that a request holds.
-    pub(crate) async fn end_held(
+    pub(crate) fn end_held(
         self: &Arc<Self>,
         held: &Held,
         reason: Option<EndReason>,
-    ) -> EndedStored {
-        let Some(Stored { voucher, .. }) = &held.opened.stored else {
-            return EndedStored::Everywhere { newest: None };
-        };
-        let (voucher, track) = (Arc::clone(voucher), Arc::clone(&held.track));
-        self.end_stored(&Ticket { voucher, track, current_key: true }, reason).await
+    ) -> impl Future<Output = EndedStored> + Send + use<> {
+        let stored = held.opened.stored.as_ref();
+        let ending = stored.map(|Stored { voucher, .. }| {
+            let (voucher, track) = (Arc::clone(voucher), Arc::clone(&held.track));
+            self.end_stored(&Ticket { voucher, track, current_key: true }, reason)
+        });
+        async move {
+            match ending {
+                Some(ending) => ending.await,
+                None => EndedStored::Everywhere { revocation: None },
+            }
+        }
+    }
+
+    /// Ends a session in this process, with a result that the store does not have yet, and says
+    /// whether this is the first call to; `None` if it is known to be deleted.
+    fn begin_end(&self, mut ticket: Ticket) -> Option<(Ticket, Option<Arc<Opened>>, bool)> {
+        loop {
+            if ticket.track.phase() == Phase::Dropped {
+                ticket.track = self.track(&ticket.voucher);
+            }
+            let first = ticket.track.begin_end()?;
+            match self.ledger.end(&ticket.track) {
+                EndedHere::Now(unwritten) => return Some((ticket, unwritten, first)),
+                EndedHere::Before => return Some((ticket, None, first)),
+                // The ledger has dropped it meanwhile.
+                EndedHere::NotHere => {}
+            }
+        }
     }
 
     /// Ends a session in this process; returns a result that the store does not have yet.
@@ -75,14 +102,6 @@ impl Keeper {
             EndedHere::Now(unwritten) => unwritten,
             EndedHere::Before | EndedHere::NotHere => None,
         }
-    }
-
-    /// A ticket whose track the ledger still knows.
-    fn current(&self, ticket: &Ticket) -> Ticket {
-        if ticket.track.phase() != Phase::Dropped {
-            return ticket.clone();
-        }
-        Ticket { track: self.track(&ticket.voucher), ..ticket.clone() }
     }
 
     /// Notes a session in the index of its user.
@@ -113,11 +132,9 @@ impl Ending {
         let Some(depot) = &self.keeper.depot else { return };
         match self.delete(depot).await {
             Ok(newest) => {
-                let told = outcome.send(EndedStored::Everywhere { newest });
-                if let Err(EndedStored::Everywhere { newest: Some(newest) }) = told {
-                    // Whoever asked for it has gone.
-                    self.keeper.revoke_if_chosen(&newest.session);
-                }
+                let revocation = self.revoke(newest);
+                // Whoever asked for it may have gone.
+                let _ = outcome.send(EndedStored::Everywhere { revocation });
             }
             Err(_) => {
                 // Gone or not: there is nothing that they had to do.
@@ -129,16 +146,19 @@ impl Ending {
         }
     }
 
-    /// Deletes record and index entry.
+    /// Gives the tokens of a session back that its user has logged out of, if that is chosen.
+    fn revoke(&self, newest: Option<Arc<Opened>>) -> Option<watch::Receiver<()>> {
+        let newest = newest.filter(|_| self.reason == Some(EndReason::Logout))?;
+        self.keeper.revoke_if_chosen(&newest.session)
+    }
+
+    /// Deletes record and index entry; returns the newest of the session, if this call deleted it.
     async fn delete(&self, depot: &Depot) -> Result<Option<Arc<Opened>>, StoreError> {
         let Ticket { voucher, track, .. } = &self.ticket;
-        let found = match depot.vault.load(voucher, None).await? {
-            Lookup::Found(opened) => Some(opened),
-            Lookup::Absent | Lookup::Foreign | Lookup::Same => None,
-        };
-        depot.vault.delete(voucher).await?;
+        // Noted first: a deletion whose answer is lost may be lost itself.
         self.keeper.note_deleted(depot, &voucher.key);
-        if !mem::take(&mut track.lock().undeleted) {
+        let found = self.delete_newest(depot).await?;
+        if !track.deleted() {
             // Another call was faster.
             return Ok(None);
         }
@@ -152,6 +172,28 @@ impl Ending {
         Ok(newest)
     }
 
+    /// Deletes the record as it was just read, so that it is the newest tokens that are known; after
+    /// some rounds whatever is there.
+    async fn delete_newest(&self, depot: &Depot) -> Result<Option<Arc<Opened>>, StoreError> {
+        let voucher = &self.ticket.voucher;
+        let mut last = None;
+        for _ in 0..MOST_ROUNDS {
+            let found = match depot.vault.load(voucher, None).await? {
+                Lookup::Found(opened) => opened,
+                Lookup::Absent => return Ok(last),
+                Lookup::Foreign | Lookup::Same => break,
+            };
+            let Some(version) = found.version() else { break };
+            last = Some(found);
+            match depot.vault.delete_if(voucher, version).await? {
+                Swap::Changed => {}
+                Swap::Done | Swap::Absent => return Ok(last),
+            }
+        }
+        depot.vault.delete(voucher).await?;
+        Ok(last)
+    }
+
     /// Repeats a deletion until it is done, or nothing is left to delete.
     async fn delete_later(&self, depot: &Depot) {
         while self.keeper.now() < self.ticket.voucher.absolute_end {
@@ -160,9 +202,7 @@ impl Ending {
                 return;
             }
             if let Ok(newest) = self.delete(depot).await {
-                if let Some(newest) = newest {
-                    self.keeper.revoke_if_chosen(&newest.session);
-                }
+                self.revoke(newest);
                 return;
             }
         }

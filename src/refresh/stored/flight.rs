@@ -218,7 +218,8 @@ impl StoredFlight {
     }
 
     async fn read(&mut self, depot: &Depot) -> Event<Version> {
-        match depot.vault.load(&self.voucher, None).await {
+        let loaded = self.keeper.load_caught_up(depot, &self.voucher, None).await;
+        match loaded {
             Ok(Lookup::Found(opened)) => {
                 let Some(view) = view(&opened) else { return Event::Read(None) };
                 self.record = opened;
@@ -226,7 +227,8 @@ impl StoredFlight {
             }
             Ok(Lookup::Absent) => Event::Read(None),
             // Written by an instance that has a newer key or version: it is that one's to refresh.
-            Ok(Lookup::Foreign | Lookup::Same) | Err(_) => Event::Fault,
+            Ok(Lookup::Foreign) => Event::Foreign,
+            Ok(Lookup::Same) | Err(_) => Event::Fault,
         }
     }
 
@@ -386,7 +388,10 @@ impl StoredFlight {
             }
             Conclusion::OutOfPatience => {}
         }
-        track.lock().flight = None;
+        if self.landed.is_some() {
+            // Else it may be another's by now.
+            track.lock().flight = None;
+        }
         self.concluded = true;
         self.landed = None;
         if let Some(ended) = ended_here {
@@ -421,6 +426,9 @@ impl StoredFlight {
         keeper.note_written(depot, &result);
         tracing::debug!(generation = result.session.pair.generation, "session refreshed");
         let mut known = track.lock();
+        if track.phase() != Phase::Live {
+            return;
+        }
         if result.session.pair > known.highest {
             track.adopt(&mut known, &result);
         }
@@ -451,7 +459,9 @@ impl Drop for StoredFlight {
         let mut known = self.held.track.lock();
         let unknown = known.attempts.map_or(0, |attempts| attempts.unknown).saturating_add(1);
         known.attempts = Some(Attempts { not_before, unknown });
-        known.flight = None;
+        if self.landed.is_some() {
+            known.flight = None;
+        }
         drop(known);
         if self.leased_at.is_some()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()

@@ -21,9 +21,9 @@ impl Keeper {
         let mut live = Vec::new();
         let now = self.now();
         for (key, entry) in depot.vault.indexed(account.as_str(), user).await? {
-            let (created, last_seen) =
-                (Timestamp::from_millis(entry.created), Timestamp::from_millis(entry.last_seen));
-            if self.lifetimes.may_live(created, last_seen, now) && depot.vault.has(&key).await? {
+            // The record ends with the session; what the index says of its last use may be late.
+            let end = Timestamp::from_millis(entry.created).plus(self.lifetimes.absolute);
+            if now < end && depot.vault.has(&key).await? {
                 live.push((key, entry));
             } else {
                 // It has ended by itself. An entry that stays is looked at again.
@@ -42,8 +42,9 @@ impl Keeper {
         user: &str,
         key: &str,
     ) -> Result<(), StoreError> {
-        depot.vault.delete_key(key).await?;
+        // Noted first: a deletion whose answer is lost may be lost itself.
         self.note_deleted(depot, key);
+        depot.vault.delete_key(key).await?;
         let here = depot.vault.names.session_id(key).and_then(|id| self.ledger.known(id));
         if let Some(track) = here {
             self.end_here(&track);

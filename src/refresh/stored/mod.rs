@@ -1,12 +1,14 @@
 //! Sessions whose records are in a store: found, refreshed once in the whole cluster, and ended.
 //!
-//! [`recall`] finds the session of a request and [`ready`] makes it fit to serve; [`plan`] decides what a refresh does next and
-//! [`flight`] does it; [`listing`] knows all sessions of a user; [`activity`] writes down that a session is used; [`end`] ends sessions, and
-//! [`recovery`] writes again what a fail-over may have lost.
+//! [`recall`] finds the session of a request and [`ready`] makes it fit to serve; [`plan`] decides what
+//! a refresh does next and [`flight`] does it; [`activity`] writes down that a session is used;
+//! [`end`] ends sessions, [`listing`] knows all of a user, and [`recovery`] writes again what a
+//! fail-over may have lost of the [`latest`] writes.
 
 mod activity;
 mod end;
 mod flight;
+mod latest;
 mod listing;
 pub(crate) mod plan;
 mod ready;
@@ -30,7 +32,7 @@ pub(crate) struct Depot {
     pub(crate) vault: Vault,
     /// Cookies opened before.
     pub(super) tickets: Cache<Ticket>,
-    recovery: Recovery,
+    recovery: Arc<Recovery>,
     /// How long a lease lasts that is not renewed.
     lease: Duration,
 }
@@ -49,7 +51,7 @@ pub(crate) const LEASE: Duration = Duration::from_secs(12);
 
 impl Depot {
     pub(crate) fn new(vault: Vault, tickets: usize, lease: Duration) -> Self {
-        let recovery = Recovery::new(vault.epoch());
+        let recovery = Arc::new(Recovery::new(vault.epoch()));
         Self { vault, tickets: Cache::new(tickets), recovery, lease }
     }
 }

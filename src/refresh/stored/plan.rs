@@ -75,6 +75,8 @@ pub(crate) enum Event<V> {
     /// Our lease was lost.
     LeaseLost,
     Read(Option<View<V>>),
+    /// A record that only an instance with a newer key or version can read.
+    Foreign,
     /// A write took effect; the record has this version now.
     Written(V),
     /// A write found another version.
@@ -185,6 +187,11 @@ impl<V: Copy + Eq> Course<V> {
             (Step::FollowRead, Event::Read(record)) => self.unless_newer(record, |_| Step::Lease),
 
             (Step::Reread { paused }, Event::Read(record)) => self.unless_newer(record, |base| {
+                if self.rules.doubt && lacks(base.generation, self.held.generation) {
+                    // Older than what the request held: its token is spent. Who has the newer one
+                    // can write it again meanwhile; the next attempt starts from what is there then.
+                    return if paused { over(Conclusion::NotSent) } else { Step::Pause };
+                }
                 if base.presented > 0 && !paused && self.rules.pause_at_mark {
                     Step::Pause
                 } else {
@@ -235,6 +242,8 @@ impl<V: Copy + Eq> Course<V> {
                 }
             }
 
+            // Whoever has written it has a newer key or version, and goes on with the session.
+            (Step::Merge { .. } | Step::Recheck { .. }, Event::Foreign) => over(Conclusion::Moved),
             (Step::Recheck { .. }, Event::Read(None)) => over(Conclusion::Gone),
             (Step::Recheck { base }, Event::Read(Some(record))) => {
                 if record.generation > base.generation {

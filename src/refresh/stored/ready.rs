@@ -56,8 +56,11 @@ impl Keeper {
         cross_site: bool,
     ) -> Ready {
         let Some(depot) = &self.depot else { return Ready::Nobody { dead: false } };
-        let Ok(recalled) = self.recall(depot, tickets, now).await else {
-            return Ready::Unavailable(RETRY_AFTER);
+        let recalled = match self.recall(depot, tickets, now, !cross_site).await {
+            Ok(recalled) => recalled,
+            // Whoever it is: another site's request passes nowhere.
+            Err(_) if cross_site => return Ready::CrossSite,
+            Err(_) => return Ready::Unavailable(RETRY_AFTER),
         };
         let (held, considered, renew) = match recalled {
             Recalled::Nobody { dead } => return Ready::Nobody { dead },

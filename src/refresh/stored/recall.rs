@@ -91,7 +91,7 @@ impl Keeper {
         self.ledger.track(sighting, now, monotonic)
     }
 
-    /// Asks the store for the sessions of a request.
+    /// Asks the store for the sessions of a request; with `used` that counts as activity.
     ///
     /// # Errors
     ///
@@ -101,6 +101,7 @@ impl Keeper {
         depot: &Depot,
         tickets: Tickets,
         now: Timestamp,
+        used: bool,
     ) -> Result<Recalled, StoreError> {
         let tickets = match tickets {
             Tickets::Some(tickets) => tickets,
@@ -115,7 +116,9 @@ impl Keeper {
                 Found::Here(held) => match self.consider(&held, now) {
                     Considered::Over { dead } => all_dead &= dead,
                     considered => {
-                        self.note_activity(&held, now);
+                        if used {
+                            self.note_activity(&held, now);
+                        }
                         let renew = (!ticket.current_key).then_some(ticket);
                         if found.replace((held, considered, renew)).is_some() {
                             return Ok(Recalled::Ambiguous);
@@ -175,10 +178,19 @@ impl Keeper {
                 return Ok(Found::Gone { dead: true });
             }
             Lookup::Foreign => return Ok(Found::Gone { dead: false }),
-            Lookup::Found(opened) => {
-                known.read(Arc::clone(&opened));
-                opened
-            }
+            Lookup::Found(opened) => match &known.latest {
+                // Written or read while this answer was on its way.
+                Some(latest)
+                    if latest.version() != known_version
+                        && latest.session.pair > opened.session.pair =>
+                {
+                    Arc::clone(latest)
+                }
+                _ => {
+                    known.read(Arc::clone(&opened));
+                    opened
+                }
+            },
             Lookup::Same => match &known.latest {
                 Some(latest) => Arc::clone(latest),
                 // Nothing takes it away while a session lives.

@@ -1,90 +1,86 @@
 //! What a fail-over of the store may have lost is written again.
 //!
 //! A store that answers over a new connection may have lost its last acknowledged writes. Each
-//! instance repeats its deletions and refresh results of the last minute before it serves another
-//! request from there.
+//! instance repeats its deletions and refresh results of the last minute, at once and by itself, and
+//! before it serves another request from there.
 
 use std::{
-    collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use tokio::task::JoinSet;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::timeout,
+};
 
-use super::{Depot, plan::lacks};
+use super::{
+    Depot,
+    latest::{Latest, Write},
+    plan::lacks,
+};
 use crate::{
     refresh::keeper::Keeper,
     session::{Lookup, Opened, StoreError, Swap, Version, Voucher},
 };
 
-/// Writes older than this have reached every replica, or are lost for good.
-const REMEMBERED: Duration = Duration::from_secs(60);
+/// While there are writes that could get lost, the connection is looked at this often.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// At most this many writes of each kind are remembered, the latest.
-const MOST: usize = 20_000;
+/// So long a request waits for the writes to be repeated.
+const WAIT_AT_MOST: Duration = Duration::from_millis(250);
 
 /// So many writes are repeated at once.
 const AT_ONCE: usize = 64;
 
+/// A request asks at most so often over connections that keep changing.
+const MOST_ROUNDS: usize = 3;
+
 /// The latest writes, and how far the store is believed.
 pub(super) struct Recovery {
-    /// The epoch whose writes are all there.
+    /// The epoch up to which all writes are there, or noted as to be repeated.
     epoch: AtomicU64,
-    /// Held by the one that repeats the writes.
-    repeating: tokio::sync::Mutex<()>,
-    latest: Mutex<Latest>,
-}
-
-#[derive(Default)]
-struct Latest {
-    deleted: VecDeque<(Duration, Arc<str>)>,
-    written: VecDeque<(Duration, Arc<Opened>)>,
+    latest: Mutex<Latest<Arc<Opened>>>,
+    /// Whether something is to be repeated.
+    busy: watch::Sender<bool>,
+    /// Whether a task looks after it.
+    working: AtomicBool,
+    work: Notify,
 }
 
 impl Recovery {
     pub(super) fn new(epoch: u64) -> Self {
         Self {
             epoch: AtomicU64::new(epoch),
-            repeating: tokio::sync::Mutex::default(),
             latest: Mutex::default(),
+            busy: watch::Sender::new(false),
+            working: AtomicBool::new(false),
+            work: Notify::new(),
         }
     }
 
-    fn latest(&self) -> MutexGuard<'_, Latest> {
+    fn latest(&self) -> MutexGuard<'_, Latest<Arc<Opened>>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Notes a write, and forgets those that need not be repeated any more.
-fn note<T>(writes: &mut VecDeque<(Duration, T)>, now: Duration, write: T) {
-    while writes.len() >= MOST
-        || writes.front().is_some_and(|(at, _)| now.saturating_sub(*at) > REMEMBERED)
-    {
-        writes.pop_front();
-    }
-    writes.push_back((now, write));
-}
-
-fn recent<T: Clone>(writes: &VecDeque<(Duration, T)>, now: Duration) -> Vec<T> {
-    let is_recent = |at: &Duration| now.saturating_sub(*at) <= REMEMBERED;
-    writes.iter().filter(|(at, _)| is_recent(at)).map(|(_, write)| write.clone()).collect()
-}
-
 impl Keeper {
-    /// Notes that a record has been deleted.
-    pub(super) fn note_deleted(&self, depot: &Depot, key: &str) {
-        let mut latest = depot.recovery.latest();
-        note(&mut latest.deleted, self.clock.monotonic(), key.into());
+    /// Notes that a record is being deleted.
+    pub(super) fn note_deleted(self: &Arc<Self>, depot: &Depot, key: &str) {
+        depot.recovery.latest().note(self.clock.monotonic(), key, Write::Deletion);
+        self.look_after_writes(depot);
     }
 
     /// Notes that the result of a refresh has been written.
-    pub(super) fn note_written(&self, depot: &Depot, opened: &Arc<Opened>) {
-        let mut latest = depot.recovery.latest();
-        note(&mut latest.written, self.clock.monotonic(), Arc::clone(opened));
+    pub(super) fn note_written(self: &Arc<Self>, depot: &Depot, opened: &Arc<Opened>) {
+        let Some(stored) = &opened.stored else { return };
+        let write = Write::Result(Arc::clone(opened));
+        depot.recovery.latest().note(self.clock.monotonic(), &stored.voucher.key, write);
+        self.look_after_writes(depot);
     }
 
     /// Loads a record; over a new connection only after what may have been lost is there again.
@@ -94,53 +90,91 @@ impl Keeper {
         voucher: &Arc<Voucher>,
         known: Option<Version>,
     ) -> Result<Lookup, StoreError> {
-        loop {
+        for _ in 0..MOST_ROUNDS {
+            self.catch_up(depot, &voucher.key).await?;
             let epoch = depot.recovery.epoch.load(Ordering::Acquire);
             let lookup = depot.vault.load(voucher, known).await?;
             if depot.vault.epoch() == epoch {
                 return Ok(lookup);
             }
-            self.catch_up(depot).await?;
         }
+        Err(StoreError::Unavailable("its connections keep changing".into()))
     }
 
-    async fn catch_up(self: &Arc<Self>, depot: &Depot) -> Result<(), StoreError> {
-        let _alone = depot.recovery.repeating.lock().await;
-        let epoch = depot.vault.epoch();
-        if depot.recovery.epoch.load(Ordering::Acquire) == epoch {
+    /// Waits until the latest writes are repeated, where a new connection made that necessary; the
+    /// one to `key` has to be.
+    async fn catch_up(self: &Arc<Self>, depot: &Depot, key: &str) -> Result<(), StoreError> {
+        let recovery = &depot.recovery;
+        self.notice_connection(depot);
+        if !*recovery.busy.borrow() {
             return Ok(());
         }
-        let now = self.clock.monotonic();
-        let (deleted, written) = {
-            let latest = depot.recovery.latest();
-            (recent(&latest.deleted, now), recent(&latest.written, now))
-        };
-        let count = deleted.len() + written.len();
-        let mut tasks = JoinSet::new();
-        let repeats =
-            deleted.into_iter().map(Repeat::Delete).chain(written.into_iter().map(Repeat::Write));
-        for repeat in repeats {
-            if tasks.len() >= AT_ONCE {
-                finished(tasks.join_next().await)?;
-            }
-            let keeper = Arc::clone(self);
-            tasks.spawn(async move { keeper.repeat(repeat).await });
+        self.look_after_writes(depot);
+        recovery.work.notify_one();
+        let mut busy = recovery.busy.subscribe();
+        // Out of patience or not: what counts is whether this record is among those left.
+        let _ = timeout(WAIT_AT_MOST, busy.wait_for(|busy| !busy)).await;
+        if recovery.latest().is_pending(key) {
+            return Err(StoreError::Unavailable("its latest writes are being repeated".into()));
         }
-        while let Some(result) = tasks.join_next().await {
-            finished(Some(result))?;
-        }
-        if count > 0 {
-            tracing::info!(count, "the latest writes are repeated over a new store connection");
-        }
-        depot.recovery.epoch.store(epoch, Ordering::Release);
         Ok(())
     }
 
-    async fn repeat(self: Arc<Self>, repeat: Repeat) -> Result<(), StoreError> {
-        let Some(depot) = &self.depot else { return Ok(()) };
-        match repeat {
-            Repeat::Delete(key) => depot.vault.delete_key(&key).await,
-            Repeat::Write(result) => self.rewrite(depot, &result).await,
+    /// Doubts the latest writes if the connection is another.
+    fn notice_connection(&self, depot: &Depot) {
+        let recovery = &depot.recovery;
+        let epoch = depot.vault.epoch();
+        if recovery.epoch.load(Ordering::Acquire) == epoch {
+            return;
+        }
+        let mut latest = recovery.latest();
+        latest.doubt(self.clock.monotonic());
+        recovery.busy.send_replace(latest.has_pending());
+        recovery.epoch.store(epoch, Ordering::Release);
+    }
+
+    /// Sees to it that a task looks at the connection, and repeats what is to be repeated.
+    fn look_after_writes(self: &Arc<Self>, depot: &Depot) {
+        if !depot.recovery.working.swap(true, Ordering::AcqRel) {
+            let worker = Worker { keeper: Arc::downgrade(self), settled: false };
+            tokio::spawn(worker.run());
+        }
+    }
+
+    /// Repeats what is to be repeated, each write by itself; what fails stays to be repeated.
+    async fn repeat_pending(self: &Arc<Self>, depot: &Depot) {
+        let pending = depot.recovery.latest().pending();
+        if pending.is_empty() {
+            return;
+        }
+        let count = pending.len();
+        let mut tasks = JoinSet::new();
+        for (key, write) in pending {
+            if tasks.len() >= AT_ONCE {
+                tasks.join_next().await;
+            }
+            tasks.spawn(Arc::clone(self).repeat(key, write));
+        }
+        // A task that broke leaves its write to be repeated.
+        while tasks.join_next().await.is_some() {}
+        let latest = depot.recovery.latest();
+        let left = latest.pending().len();
+        depot.recovery.busy.send_replace(left > 0);
+        drop(latest);
+        if left < count {
+            let repeated = count - left;
+            tracing::info!(repeated, left, "latest writes repeated over a new store connection");
+        }
+    }
+
+    async fn repeat(self: Arc<Self>, key: Arc<str>, write: Write<Arc<Opened>>) {
+        let Some(depot) = &self.depot else { return };
+        let repeated = match write {
+            Write::Deletion => depot.vault.delete_key(&key).await,
+            Write::Result(result) => self.rewrite(depot, &result).await,
+        };
+        if repeated.is_ok() {
+            depot.recovery.latest().repeated(&key);
         }
     }
 
@@ -162,18 +196,44 @@ impl Keeper {
     }
 }
 
-enum Repeat {
-    Delete(Arc<str>),
-    Write(Arc<Opened>),
+/// Looks after the latest writes until none can get lost any more. It keeps no layer alive.
+struct Worker {
+    keeper: Weak<Keeper>,
+    /// Whether it has ended by itself, and said so.
+    settled: bool,
 }
 
-/// A task that broke leaves its write unrepeated: the store is not believed yet.
-fn finished(
-    result: Option<Result<Result<(), StoreError>, tokio::task::JoinError>>,
-) -> Result<(), StoreError> {
-    match result {
-        Some(Ok(repeated)) => repeated,
-        Some(Err(broken)) => Err(StoreError::Unavailable(broken.into())),
-        None => Ok(()),
+impl Worker {
+    async fn run(mut self) {
+        while let Some(keeper) = self.keeper.upgrade() {
+            let Some(depot) = &keeper.depot else { return };
+            keeper.notice_connection(depot);
+            keeper.repeat_pending(depot).await;
+            let recovery = Arc::clone(&depot.recovery);
+            {
+                // Under the lock: whoever notes a write after this starts another.
+                let mut latest = recovery.latest();
+                if latest.is_settled(keeper.clock.monotonic()) {
+                    recovery.working.store(false, Ordering::Release);
+                    self.settled = true;
+                    return;
+                }
+            }
+            drop(keeper);
+            // Woken or not: it looks again.
+            let _ = timeout(LOOK_EVERY, recovery.work.notified()).await;
+        }
+    }
+}
+
+impl Drop for Worker {
+    /// A panic, or the end of the runtime: the next write starts another.
+    fn drop(&mut self) {
+        if let Some(keeper) = self.keeper.upgrade()
+            && let Some(depot) = &keeper.depot
+            && !self.settled
+        {
+            depot.recovery.working.store(false, Ordering::Release);
+        }
     }
 }

@@ -10,6 +10,7 @@ mod health;
 mod link;
 mod script;
 mod server;
+mod shaken;
 mod supervisor;
 mod ttl;
 

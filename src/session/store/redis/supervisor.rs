@@ -19,6 +19,7 @@ use super::{
     health::Health,
     link::{Event, Link, Watcher},
     server::Server,
+    shaken::Shaken,
 };
 
 /// The pause after the first failed attempt to connect; it doubles up to the longest.
@@ -42,7 +43,7 @@ struct Shared {
     state: watch::Sender<State>,
     /// How many links there have been; in a cluster, also how often one has been shaken.
     links: AtomicU64,
-    shaken: Arc<AtomicU64>,
+    shaken: Arc<Shaken>,
     health: Health,
 }
 
@@ -80,7 +81,7 @@ impl Supervisor {
     /// Grows with every link after the first, before a call over it returns.
     pub(super) fn epoch(&self) -> u64 {
         let links = self.shared.links.load(Ordering::Acquire);
-        links.saturating_sub(1) + self.shared.shaken.load(Ordering::Acquire)
+        links.saturating_sub(1) + self.shared.shaken.times()
     }
 
     /// Sends a command and waits for its answer; fails at once while the server is known to be down.
@@ -91,7 +92,7 @@ impl Supervisor {
             if link.is_cluster() {
                 // The library mends its connections itself, unless its task has ended.
                 if fault.is_outage() {
-                    self.shared.shaken.fetch_add(1, Ordering::AcqRel);
+                    self.shared.shaken.note();
                 }
                 if link.has_ended(&error) {
                     self.shared.replace(&link);
@@ -159,7 +160,7 @@ impl Shared {
     fn shaker(&self) -> impl Fn() + Send + Sync + 'static {
         let shaken = self.shaken.clone();
         move || {
-            shaken.fetch_add(1, Ordering::AcqRel);
+            shaken.note();
         }
     }
 
