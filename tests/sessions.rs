@@ -76,9 +76,6 @@ async fn a_list_says_when_and_with_what_a_session_began_and_was_used() {
     assert_eq!(later[0].user_agent(), listed[0].user_agent());
     let used = later[0].last_seen().duration_since(later[0].created()).unwrap();
     assert_eq!(used.as_secs(), 3600);
-    // Past its idle end it is no live session any more, although the store still has it.
-    fleet.advance(9 * 3600);
-    assert_eq!(sessions.of(&account, AGENT).await.unwrap().len(), 0);
 }
 
 /// A handler signs its user out everywhere else.

@@ -94,7 +94,7 @@ async fn a_logout_that_cannot_be_stored_says_so_and_is_done_later() {
     assert!(page.set_cookies().is_empty(), "{page:?}");
     store.set_down(false);
     browser.fetch("/me").await.assert_unauthorized();
-    until(|| store.count(Verb::Delete) > 0).await;
+    until(|| store.count(Verb::DeleteIf) > 0).await;
     let page = browser.post("/logout").await;
     assert_eq!(page.status, 303, "{page:?}");
     assert_eq!(store.only(":session:").await.1, None);
@@ -119,7 +119,7 @@ async fn a_store_that_cannot_say_signs_nobody_out() {
 async fn a_logout_goes_on_when_the_browser_hangs_up() {
     let (app, store) = app().await;
     let browser = Browser::signed_in(&app).await;
-    for verb in [Verb::Load, Verb::Delete] {
+    for verb in [Verb::Load, Verb::DeleteIf] {
         store.plan(verb, Mishap::Delay(Duration::from_millis(200)));
     }
     let request = browser.request(http::Method::POST, "/logout", &support::FORM, None);

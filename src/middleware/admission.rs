@@ -190,7 +190,10 @@ impl Shared {
             Ready::CrossSite => {
                 Admission::Answer(self.refuse_request(RejectionReason::CrossSite, request, None))
             }
-            Ready::Unavailable(seconds) if facts.route == Route::Optional => {
+            // What another site asks for passes nowhere while it cannot be said who asks.
+            Ready::Unavailable(seconds)
+                if facts.route == Route::Optional && !self.is_cross_site(facts, request) =>
+            {
                 let origin = self.strip(facts, request, false);
                 let kind = RequestKind::of(request.method(), request.headers());
                 let extensions = request.extensions_mut();

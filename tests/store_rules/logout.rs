@@ -55,7 +55,7 @@ async fn a_logout_that_cannot_delete_is_503_and_retried_until_it_can() {
     // the cookie", whether the store can be read or not.
     for reads in [false, true] {
         if reads {
-            store.plan_always(Verb::Delete, Mishap::Fail);
+            store.plan_always(Verb::DeleteIf, Mishap::Fail);
             store.set_down(false);
         }
         browsers[0].fetch("/token").await.assert_unauthorized();
@@ -74,8 +74,8 @@ async fn a_logout_that_cannot_delete_is_503_and_retried_until_it_can() {
     }
     // "the delete is retried until done".
     let started = Instant::now();
-    let tried = store.count(Verb::Delete);
-    until(|| store.count(Verb::Delete) >= tried + 2).await;
+    let tried = store.count(Verb::DeleteIf);
+    until(|| store.count(Verb::DeleteIf) >= tried + 2).await;
     assert!(started.elapsed() < millis(5000), "{:?} for two tries", started.elapsed());
     store.mend();
     until(|| store.history_of(RECORD).last().is_some_and(Option::is_none)).await;
@@ -113,7 +113,7 @@ async fn a_logout_that_cannot_delete_ends_a_refresh_under_way() {
     cluster.sentinel().inject(tower_lp_auth::test_kit::Endpoint::Refresh, late);
     let waiting = fetching(&browsers[0]);
     until(|| cluster.presented().0 == 1).await;
-    cluster.stores[0].plan_always(Verb::Delete, Mishap::Fail);
+    cluster.stores[0].plan_always(Verb::DeleteIf, Mishap::Fail);
     browsers[0].post("/logout").await.assert_unavailable();
     waiting.await.expect("no panic").assert_unauthorized();
     browsers[0].fetch("/token").await.assert_unauthorized();
@@ -129,7 +129,7 @@ async fn a_logout_that_cannot_delete_ends_a_refresh_under_way() {
 async fn a_handler_that_ends_the_session_learns_that_the_store_could_not() {
     let cluster = Cluster::of(2).start().await;
     let mut browsers = cluster.signed_in().await;
-    cluster.stores[0].plan_always(Verb::Delete, Mishap::Fail);
+    cluster.stores[0].plan_always(Verb::DeleteIf, Mishap::Fail);
     let page = browsers[0].fetch("/end").await;
     assert_eq!(page.status, 503, "{page:?}");
     assert!(page.session_cookies().is_empty(), "{page:?}");

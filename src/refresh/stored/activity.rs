@@ -9,8 +9,9 @@ use crate::{
     session::{Held, Lookup, Opened, Phase, Stored, Swap, Times, Version},
 };
 
-/// A write that has failed is not repeated by every request.
-const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// A write that has failed is not repeated by every request; nor is one under today's key, where the
+/// instances do not agree which that is.
+const WRITE_EVERY: Duration = Duration::from_secs(10);
 
 /// A record that keeps changing is left alone after so many tries.
 const MOST_ROUNDS: usize = 5;
@@ -31,7 +32,7 @@ impl Keeper {
             return;
         }
         known.writing = true;
-        known.not_written_before = monotonic.saturating_add(RETRY_AFTER);
+        known.not_written_before = monotonic.saturating_add(WRITE_EVERY);
         drop(known);
         let writing = Writing { keeper: Arc::clone(self), held: held.clone() };
         self.tasks.spawn(writing.run(now));
@@ -67,11 +68,7 @@ impl Writing {
         }
         let Some((old, next)) = written else { return };
         let track = &self.held.track;
-        {
-            let mut known = track.lock();
-            known.not_written_before = Duration::ZERO;
-            known.replace_latest(old, Arc::clone(&next));
-        }
+        track.lock().replace_latest(old, Arc::clone(&next));
         if track.phase() != Phase::Live {
             return;
         }
@@ -87,9 +84,9 @@ impl Writing {
     }
 }
 
-/// Whether activity is to be noted; the record is sealed under today's key then.
+/// Whether activity is to be noted, or the record to be sealed under today's key.
 fn is_wanted(opened: &Opened, now: Timestamp) -> bool {
-    opened.schedule.wants_reseal(now)
+    opened.schedule.wants_reseal(now) || !opened.current_key
 }
 
 impl Drop for Writing {
