@@ -130,7 +130,7 @@ impl Vault {
             Err(Unopenable::Broken) => {
                 tracing::warn!("a session record cannot be read and is removed");
                 self.telemetry.broken_record();
-                self.delete(voucher).await?;
+                Box::pin(self.delete(voucher)).await?;
                 Ok(Lookup::Absent)
             }
         }

@@ -100,7 +100,7 @@ impl Keeper {
             if depot.vault.epoch() == epoch {
                 return Ok(lookup);
             }
-            self.catch_up(depot).await?;
+            Box::pin(self.catch_up(depot)).await?;
         }
     }
 
