@@ -33,7 +33,7 @@ fn main() {
             compare(&client, at_once, &[Asked::Get, Asked::Load, Asked::Stored]).await;
         }
         compare(&client, 1, &[Asked::Floor, Asked::Remembered]).await;
-        sizes(&server).await;
+        sizes(&server, &client).await;
     });
 }
 
@@ -67,9 +67,9 @@ fn median(turns: &[[f64; 3]]) -> [f64; 3] {
 }
 
 /// Prints what one session takes in Redis.
-async fn sizes(server: &RedisServer) {
+async fn sizes(server: &RedisServer, client: &Client) {
     println!("{:<12} {:>12}", "in redis", "bytes");
-    for (kind, bytes) in round_trip::sizes(server).await {
+    for (kind, bytes) in round_trip::sizes(server, client).await {
         println!("{kind:<12} {bytes:>12}");
     }
 }

@@ -11,7 +11,8 @@ use redis::{Value, aio::MultiplexedConnection};
 use tokio::task::JoinSet;
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_lp_auth::{
-    Clock, LpAuth, LpAuthLayer, LpUser, MemoryStore, RedisStore, SystemClock, store::SessionStore,
+    Clock, LpAuth, LpAuthLayer, LpUser, MemoryStore, RedisStore, SystemClock,
+    store::{Lease, Leased, SessionStore},
 };
 
 use crate::{contenders::Logins, support::redis::RedisServer};
@@ -168,10 +169,15 @@ impl Sample {
     }
 }
 
-/// What Redis says that each kind of key takes, with its share of the key table, after one login.
-pub async fn sizes(server: &RedisServer) -> Vec<(&'static str, u64)> {
+/// What Redis says that each kind of key takes, its share of the key table included, after one login
+/// and in the middle of a refresh.
+pub async fn sizes(server: &RedisServer, client: &Client) -> Vec<(&'static str, u64)> {
+    let lease = Lease { owner: [1; 16], note: 0 };
+    let key = client.key.replace(":session:", ":lease:");
+    let leased = client.store.lease(&key, lease, Duration::from_secs(12)).await;
+    assert!(matches!(leased, Ok(Leased::Held)), "{leased:?}");
     let mut sizes = Vec::new();
-    for kind in ["session", "user", "login"] {
+    for kind in ["session", "user", "login", "lease"] {
         let keys = server.ask(&["KEYS", &format!("*:{kind}:*")]).await;
         let keys: Vec<String> = redis::from_redis_value(keys).expect("names");
         let key = keys.first().unwrap_or_else(|| panic!("no key of the kind {kind}"));
