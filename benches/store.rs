@@ -14,11 +14,14 @@ mod support;
 use std::time::Duration;
 
 use round_trip::{Asked, Client, Sample};
-use support::redis::RedisServer;
+use support::redis::{FaultProxy, Mode, RedisServer};
 use tokio::runtime::Builder;
 
 const TURNS: usize = 9;
 const TURN: Duration = Duration::from_millis(250);
+
+/// The shortest way that tokio's timers can tell from none.
+const FAR_AWAY: Duration = Duration::from_millis(1);
 
 fn main() {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -34,6 +37,16 @@ fn main() {
         }
         compare(&client, 1, &[Asked::Floor, Asked::Remembered]).await;
         sizes(&server, &client).await;
+
+        println!("\nthe server {FAR_AWAY:?} away, each way");
+        let server = RedisServer::start().await;
+        let proxy = FaultProxy::to(server.addr()).await;
+        let client = Client::start(&server, &proxy.url()).await;
+        proxy.set(Mode::Delay(FAR_AWAY));
+        // More at once come in several pieces, which the proxy holds up one after the other.
+        for at_once in [1, 16] {
+            compare(&client, at_once, &[Asked::Get, Asked::Stored]).await;
+        }
     });
 }
 
