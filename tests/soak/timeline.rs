@@ -44,9 +44,6 @@ const REMEMBERED: usize = 100;
 /// What a store needs that is back: less than a second, on a machine that is not busy.
 const RECOVERY: Duration = Duration::from_secs(3);
 
-/// A lease that nobody holds any more, the pause at its mark, and the patience of those who wait.
-const ORPHANED_LEASE: Duration = Duration::from_secs(20);
-
 /// Longer than a refresh takes from its call to its record, and a write to the replica.
 const UNDER_WAY: Duration = Duration::from_secs(2);
 
@@ -59,12 +56,12 @@ impl Fault {
     pub const ALL: [Self; 5] =
         [Self::Rolling, Self::Restart, Self::Crash, Self::Sentinel, Self::FailOver];
 
-    /// How long requests may be answered with 503 after it is over; none at all where absent.
+    /// How long requests may be answered with 503 after it is over; none at all where absent, since
+    /// access tokens outlive Sentinel's outage and the lease of an instance that is gone.
     const fn unavailable_after(self) -> Option<Duration> {
         match self {
-            Self::Rolling | Self::Sentinel => None,
+            Self::Rolling | Self::Sentinel | Self::Crash => None,
             Self::Restart | Self::FailOver => Some(RECOVERY),
-            Self::Crash => Some(ORPHANED_LEASE),
         }
     }
 
