@@ -204,3 +204,94 @@ fn documented_defaults_are_the_codes() {
         assert!(readme.contains(documented), "README.md does not say {documented}");
     }
 }
+
+/// The text of all sources, string literals that go on in the next line put together.
+fn source() -> String {
+    let mut files = Vec::new();
+    rust_files(&root().join("src"), &mut files);
+    let texts = files.iter().map(|file| fs::read_to_string(file).expect("text"));
+    let mut whole = String::new();
+    for text in texts {
+        let mut lines = text.split("\\\n");
+        whole += lines.next().unwrap_or_default();
+        lines.for_each(|line| whole += line.trim_start());
+    }
+    whole
+}
+
+/// The code in a page.
+fn code_in(page: &str) -> impl Iterator<Item = &str> {
+    page.split('`').skip(1).step_by(2)
+}
+
+/// What operators are told to look for is what the code says.
+#[test]
+fn messages_and_metrics_of_the_page_for_operators_are_the_codes() {
+    let (page, source) = (read("docs/operators.md"), source());
+    let messages: BTreeSet<&str> = code_in(&page).filter(|code| code.starts_with('"')).collect();
+    assert!(messages.len() >= 10, "only {messages:?}");
+    for message in messages {
+        assert!(source.contains(message), "nothing logs {message}");
+    }
+    let metrics: BTreeSet<&str> =
+        code_in(&page).filter(|code| code.starts_with("lp_auth_")).collect();
+    assert!(metrics.len() >= 6, "only {metrics:?}");
+    for metric in metrics {
+        assert!(source.contains(&format!("\"{metric}\"")), "nothing counts {metric}");
+        assert!(read("docs/observability.md").contains(metric), "{metric} is not explained");
+    }
+    for label in [
+        "unavailable",
+        "refused",
+        "full",
+        "failed",
+        "unknown",
+        "misconfigured",
+        "rotation_lost",
+        "refresh_refused",
+        "not_signed_in",
+        "clock_skew",
+        "foreign",
+    ] {
+        assert!(page.contains(&format!("`{label}`")), "the page does not mention {label}");
+        assert!(source.contains(&format!("\"{label}\"")), "no label is {label}");
+    }
+}
+
+/// The times and rights that operators are told are the code's.
+#[test]
+fn times_and_rights_of_the_page_for_operators_are_the_codes() {
+    let (page, source) = (read("docs/operators.md"), source());
+    for (constant, documented) in [
+        ("READ_WITHIN: Duration = Duration::from_millis(250)", "503 after 250 ms (a read)"),
+        ("WRITE_WITHIN: Duration = Duration::from_millis(500)", "500 ms (a write)"),
+        ("LEASE: Duration = Duration::from_secs(12)", "| 12 s, renewed every 4 s;"),
+        ("FRESH_PART: u32 = 3", "| 12 s, renewed every 4 s;"),
+        ("PAUSE: Duration = Duration::from_secs(2)", "once more after 2 s"),
+        ("FAILURE_MEMORY: Duration = Duration::from_secs(10)", "tried again after 10 s"),
+        ("REMEMBERED: Duration = Duration::from_secs(60)", "refreshes of the last 60 s"),
+        ("QUIET: Duration = Duration::from_millis(250)", "at most four times a second"),
+        ("DEFAULT_SESSIONS: usize = 100_000", "It holds 100,000"),
+        ("LEDGER_ENTRIES: usize = 100_000", "at most 100,000 entries"),
+        ("LOGIN_LIFETIME: Duration = Duration::from_secs(10 * 60)", "| 10 min (`login_lifetime`)"),
+    ] {
+        assert!(source.contains(constant), "the constant has changed: {constant}");
+        assert!(page.contains(documented), "the page does not say {documented}");
+    }
+    let rights: BTreeSet<String> = page
+        .split_whitespace()
+        .map(|word| word.trim_matches(['`', ',', ';', ':']))
+        .filter(|word| word.starts_with('+'))
+        .map(str::to_owned)
+        .collect();
+    let code = read("src/session/store/redis/mod.rs");
+    let documented = code.lines().filter_map(|line| line.strip_prefix("///"));
+    let documented: BTreeSet<String> = documented
+        .flat_map(str::split_whitespace)
+        .map(|word| word.trim_matches(['`', ',', ';', '.', ':']))
+        .filter(|word| word.starts_with('+'))
+        .map(str::to_owned)
+        .collect();
+    assert!(rights.len() > 10, "only {rights:?}");
+    assert_eq!(rights, documented);
+}

@@ -11,7 +11,7 @@ use axum::{
     },
 };
 use tower::ServiceExt;
-use tower_lp_auth::{LpAuthLayer, SessionKey, test_kit::MockSentinel};
+use tower_lp_auth::{Builder, LpAuthLayer, SessionKey, SessionStore, test_kit::MockSentinel};
 
 /// MockSentinel, and layers whose sessions are the same.
 pub struct Logins {
@@ -35,6 +35,15 @@ impl Logins {
 
     /// A layer that keeps so many opened sessions.
     pub fn layer(&self, opened_sessions: usize) -> LpAuthLayer {
+        built(self.builder().opened_sessions(opened_sessions))
+    }
+
+    /// A layer that keeps its sessions in a store.
+    pub fn stored(&self, store: impl SessionStore) -> LpAuthLayer {
+        built(self.builder().store(store))
+    }
+
+    fn builder(&self) -> Builder {
         LpAuthLayer::builder()
             .account(self.sentinel.account_id())
             .client_id(self.sentinel.client_id())
@@ -44,10 +53,7 @@ impl Logins {
             .session_key(self.key.clone())
             .public("/public")
             .optional("/optional")
-            .opened_sessions(opened_sessions)
             .request_timeout(Duration::from_secs(60)) // an emulated CPU takes its time
-            .build()
-            .expect("a configuration that works")
     }
 
     /// Signs a user in; returns name and value of the session cookie.
@@ -60,6 +66,10 @@ impl Logins {
         let end = ask(&app, target, Some(pair(&start))).await;
         pair(&end).to_owned()
     }
+}
+
+fn built(builder: Builder) -> LpAuthLayer {
+    builder.build().expect("a configuration that works")
 }
 
 async fn ask(app: &Router, target: &str, cookie: Option<&str>) -> Response<Body> {

@@ -131,7 +131,7 @@ impl Vault {
             Err(Unopenable::Broken) => {
                 tracing::warn!("a session record cannot be read and is removed");
                 self.telemetry.broken_record();
-                self.remove(voucher, &record).await?;
+                Box::pin(self.remove(voucher, &record)).await?;
                 Ok(Lookup::Absent)
             }
         }

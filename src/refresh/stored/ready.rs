@@ -74,7 +74,7 @@ impl Keeper {
                 }
                 Awaited::Serve(served)
             }
-            Considered::Wait { served } => self.refresh_first(&held, served).await,
+            Considered::Wait { served } => Box::pin(self.refresh_first(&held, served)).await,
             Considered::Over { dead } => Awaited::Over { dead },
         };
         match awaited {

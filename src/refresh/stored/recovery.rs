@@ -91,7 +91,11 @@ impl Keeper {
         known: Option<Version>,
     ) -> Result<Lookup, StoreError> {
         for _ in 0..MOST_ROUNDS {
-            self.catch_up(depot, &voucher.key).await?;
+            self.notice_connection(depot);
+            if *depot.recovery.busy.borrow() {
+                // Boxed, since it is rare: the future of every request would be as large.
+                Box::pin(self.catch_up(depot, &voucher.key)).await?;
+            }
             let epoch = depot.recovery.epoch.load(Ordering::Acquire);
             let lookup = depot.vault.load(voucher, known).await?;
             if depot.vault.epoch() == epoch {
@@ -101,14 +105,9 @@ impl Keeper {
         Err(StoreError::Unavailable("its connections keep changing".into()))
     }
 
-    /// Waits until the latest writes are repeated, where a new connection made that necessary; the
-    /// one to `key` has to be.
+    /// Waits until the latest writes are repeated; the one to `key` has to be.
     async fn catch_up(self: &Arc<Self>, depot: &Depot, key: &str) -> Result<(), StoreError> {
         let recovery = &depot.recovery;
-        self.notice_connection(depot);
-        if !*recovery.busy.borrow() {
-            return Ok(());
-        }
         self.look_after_writes(depot);
         recovery.work.notify_one();
         let mut busy = recovery.busy.subscribe();

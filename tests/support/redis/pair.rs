@@ -12,9 +12,15 @@ pub struct Pair {
 impl Pair {
     /// Starts both, and waits until the replica follows.
     pub async fn start() -> Self {
-        let primary = RedisServer::start().await;
-        let port = primary.port().to_string();
-        let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &port]).await;
+        Self::with(&[]).await
+    }
+
+    /// The same with further options for both, written as on a server's command line.
+    pub async fn with(options: &[&str]) -> Self {
+        let primary = RedisServer::with(options).await;
+        let replica = RedisServer::with(options).await;
+        // Told and not configured: restarted, it is what it then is.
+        replica.ask(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]).await;
         let proxy = FaultProxy::to(primary.addr()).await;
         let pair = Self { primary, replica, proxy };
         pair.follow().await;
@@ -46,7 +52,8 @@ impl Pair {
         until_says(&self.replica, &["INFO", "replication"], &expected).await;
     }
 
-    async fn follow(&self) {
+    /// Waits until the replica is connected to the primary.
+    pub async fn follow(&self) {
         until_says(&self.replica, &["INFO", "replication"], "master_link_status:up").await;
     }
 }

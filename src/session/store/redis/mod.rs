@@ -95,7 +95,7 @@ impl RedisStore {
     /// A command that changes nothing is sent once more where the connection breaks.
     async fn read(&self, command: Cmd) -> Result<Value, Fault> {
         match self.supervisor.ask(&command).await {
-            Err(fault) if fault.breaks_link() => self.supervisor.ask(&command).await,
+            Err(fault) if fault.breaks_link() => Box::pin(self.supervisor.ask(&command)).await,
             outcome => outcome,
         }
     }

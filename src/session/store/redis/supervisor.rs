@@ -108,6 +108,12 @@ impl Supervisor {
         if let State::Up(link) = &*self.shared.state.borrow() {
             return Ok(link.clone());
         }
+        // Boxed, so that the calls that need not wait move less.
+        Box::pin(self.next_link()).await
+    }
+
+    /// Waits for the attempt under way, or begins one.
+    async fn next_link(&self) -> Result<Arc<Link>, Fault> {
         let mut state = self.shared.state.subscribe();
         let mut has_begun = false;
         loop {
