@@ -33,3 +33,11 @@ pub use mock_sentinel::{
 };
 pub use store_suite::store_suite;
 pub use user::{UserBuilder, session_cookie, user};
+
+/// Sets how long a lease on a refresh lasts that is not renewed, so that a test need not wait twelve
+/// seconds until a killed instance is replaced.
+///
+/// Only sessions in a store have leases. A lease is renewed three times as often as it lasts.
+pub fn lease(builder: crate::Builder, lease: std::time::Duration) -> crate::Builder {
+    builder.lease(lease)
+}
