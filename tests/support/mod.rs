@@ -31,11 +31,13 @@ pub const AGENT: &str = "3552833710";
 mod counters;
 mod fleet;
 mod in_process;
+mod instance;
 mod rigged_store;
 mod watch;
 
 pub use counters::Counters;
 pub use fleet::Fleet;
 pub use in_process::{fetch_token, fetch_with, page_of, token_service};
+pub use instance::{Instance, LEASE, Surroundings};
 pub use rigged_store::{Mishap, RiggedStore, Verb};
 pub use watch::{Ends, until};
