@@ -1,13 +1,6 @@
 //! The records of one application in its session store: sealed, bound to their place, in time.
 
-use std::{
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -15,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Opened,
+    pulse::{Pulse, Want},
     record::Session,
     store::{
         IndexEntry, Lease, LeaseOwner, Leased, SessionStore, StoreError, StoredRecord, Swap,
@@ -24,6 +18,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    error::BoxFuture,
     refresh::{Lifetimes, Schedule},
     seal::{RecordPlace, Unopenable, VaultSealer},
     telemetry::Telemetry,
@@ -44,8 +39,7 @@ pub(crate) struct Vault {
     client_id: Box<str>,
     lifetimes: Lifetimes,
     telemetry: Telemetry,
-    /// Whether the last call has failed.
-    failing: AtomicBool,
+    pulse: Pulse,
 }
 
 /// Which record a stored session was read from, or written to.
@@ -95,13 +89,13 @@ impl Vault {
         telemetry: Telemetry,
     ) -> Self {
         let client_id = client_id.into();
-        let failing = AtomicBool::new(false);
-        Self { store, sealer, names, client_id, lifetimes, telemetry, failing }
+        let pulse = Pulse::default();
+        Self { store, sealer, names, client_id, lifetimes, telemetry, pulse }
     }
 
-    /// Whether the latest call was answered.
+    /// Whether sessions can be read, as far as is known.
     pub(crate) fn answers(&self) -> bool {
-        !self.failing.load(Ordering::Relaxed)
+        self.pulse.answers()
     }
 
     /// See [`SessionStore::epoch`].
@@ -327,24 +321,30 @@ impl Vault {
             Ok(result) => result,
             Err(elapsed) => Err(StoreError::Unavailable(elapsed.into())),
         };
+        let want = if matches!(verb, "load" | "index") { Want::Read } else { Want::Write };
         match &result {
-            Ok(_) | Err(StoreError::Taken) => {
-                if self.failing.swap(false, Ordering::Relaxed) {
-                    tracing::info!("the session store answers again");
-                }
-            }
+            Ok(_) | Err(StoreError::Taken) => self.pulse.worked(want),
             Err(error) => {
                 self.telemetry.store_failed(error);
-                let first = !self.failing.swap(true, Ordering::Relaxed);
-                let (kind, error) = (error.as_str(), error as &dyn std::error::Error);
-                if first {
-                    tracing::error!(verb, kind, error, "the session store does not do its work");
-                } else {
-                    tracing::debug!(verb, kind, error, "the session store does not do its work");
-                }
+                self.pulse.failed(want, verb, error, self.probe());
             }
         }
         result
+    }
+
+    /// Asks for a record that nobody has, as long as there is a store.
+    fn probe(&self) -> impl Fn() -> Option<BoxFuture<'static, Result<(), StoreError>>> + use<> {
+        let store = Arc::downgrade(&self.store);
+        let key: Arc<str> = self.names.claim(b"").into();
+        move || {
+            let (store, key) = (store.upgrade()?, Arc::clone(&key));
+            Some(Box::pin(async move {
+                match timeout(READ_WITHIN, store.load(&key)).await {
+                    Ok(answer) => answer.map(|_| ()),
+                    Err(elapsed) => Err(StoreError::Unavailable(elapsed.into())),
+                }
+            }))
+        }
     }
 }
 
