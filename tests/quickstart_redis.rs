@@ -1,7 +1,5 @@
 //! The quickstart with `LP_REDIS_URL`: its sessions outlive it, and are its neighbours' too.
 
-#![expect(clippy::unwrap_used, reason = "what tests share fails as they do")]
-
 mod support;
 
 use std::time::Duration;
