@@ -295,7 +295,10 @@ async fn a_value_that_cannot_work_ends_the_start_with_its_remedy() {
         ("LP_REFRESH_AFTER", "1.5", "whole seconds"),
         ("LP_REFRESH_AFTER", "99999999999999999999", "from 1 up"),
         ("LP_REVOKE_ON_LOGOUT", "yes", "`true` or `false`"),
-        ("LP_REDIS_URL", "redis://canary@localhost", "leave the variable out"),
+        ("LP_REDIS_URL", "canary", "write redis://"),
+        ("LP_REDIS_URL", "http://:canary@localhost", "write redis://"),
+        ("LP_REDIS_URL", "redis://:canary@localhost/sessions", "redis://host:6379/0"),
+        ("LP_REDIS_URL", "", "set it or leave it out"),
     ];
     for (name, value, remedy) in table {
         let mut variables = Variables::for_mock(&sentinel);

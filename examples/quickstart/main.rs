@@ -8,6 +8,11 @@
 //! LP_REDIRECT_URI=http://localhost:3000/callback LP_SESSION_KEY=$(openssl rand -base64 32) \
 //! cargo run --example quickstart
 //! ```
+//!
+//! With `LP_REDIS_URL=redis://user:password@host:6379/0` besides, sessions are kept in Redis or
+//! Valkey: users stay signed in when the process restarts, and any number of processes that share
+//! redirect URI, session key and Redis share the logins, the logouts and the refreshes. Redis may
+//! be down when the process starts: until it answers, users get 503 and stay signed in.
 
 mod page;
 

@@ -76,9 +76,10 @@ pub struct Health {
     pub ready: bool,
     /// Whether the account's Sentinel is known, so that a login can start without a look-up.
     pub sentinel_known: bool,
-    /// Whether the session store has answered the latest call; `true` without a store. While it does
-    /// not, requests with a session are answered with 503: where other instances may reach it, take
-    /// this one out of service.
+    /// Whether sessions can be read from the session store, as far as is known; `true` without a
+    /// store. While they cannot, requests with a session are answered with 503: where other instances
+    /// may reach it, take this one out of service. The store is asked every second then, without
+    /// requests too, so that this tells when it answers again.
     pub store_answers: bool,
     /// Sessions and results that gave way because a limit was reached: raise the limit.
     pub evicted_entries: u64,

@@ -3,7 +3,8 @@
 //! [`record`] is a session's content, [`id`] what names and orders it, [`cookie`] how it travels,
 //! [`mint`] the one place where its Set-Cookie is made, [`cache`] spares opening it again, and
 //! [`ledger`] keeps what changed about it in this process ([`track`] of one session). Where sessions
-//! are kept in a [`store`], the cookie holds a [`voucher`] for a record in the [`vault`].
+//! are kept in a [`store`], the cookie holds a [`voucher`] for a record in the [`vault`], and [`pulse`] knows whether the store
+//! does its work.
 
 mod cache;
 mod cookie;
@@ -12,6 +13,7 @@ pub(crate) mod fuzzing;
 mod id;
 mod ledger;
 mod mint;
+mod pulse;
 mod record;
 pub(crate) mod store;
 mod track;

@@ -3,10 +3,7 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Opened,
+    pulse::{Pulse, Want},
     record::Session,
     store::{
         IndexEntry, Lease, LeaseOwner, Leased, SessionStore, StoreError, StoredRecord, Swap,
@@ -25,6 +23,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    error::BoxFuture,
     refresh::{Lifetimes, Schedule},
     seal::{RecordPlace, Unopenable, VaultSealer},
     telemetry::Telemetry,
@@ -45,8 +44,7 @@ pub(crate) struct Vault {
     client_id: Box<str>,
     lifetimes: Lifetimes,
     telemetry: Telemetry,
-    /// Whether the last reading call has failed, and the last writing one: a full store reads.
-    failing: [AtomicBool; 2],
+    pulse: Pulse,
 }
 
 /// Which record a stored session was read from, or written to.
@@ -96,13 +94,13 @@ impl Vault {
         telemetry: Telemetry,
     ) -> Self {
         let client_id = client_id.into();
-        let failing = [AtomicBool::new(false), AtomicBool::new(false)];
-        Self { store, sealer, names, client_id, lifetimes, telemetry, failing }
+        let pulse = Pulse::default();
+        Self { store, sealer, names, client_id, lifetimes, telemetry, pulse }
     }
 
-    /// Whether the latest call was answered.
+    /// Whether sessions can be read, as far as is known.
     pub(crate) fn answers(&self) -> bool {
-        self.failing.iter().all(|failing| !failing.load(Ordering::Relaxed))
+        self.pulse.answers()
     }
 
     /// See [`SessionStore::epoch`].
@@ -383,25 +381,30 @@ impl Vault {
             Ok(result) => result,
             Err(elapsed) => Err(StoreError::Unavailable(elapsed.into())),
         };
-        let failing = &self.failing[usize::from(within == WRITE_WITHIN)];
+        let want = if matches!(verb, "load" | "index") { Want::Read } else { Want::Write };
         match &result {
-            Ok(_) | Err(StoreError::Taken) => {
-                if failing.swap(false, Ordering::Relaxed) {
-                    tracing::info!("the session store answers again");
-                }
-            }
+            Ok(_) | Err(StoreError::Taken) => self.pulse.worked(want),
             Err(error) => {
                 self.telemetry.store_failed(error);
-                let first = !failing.swap(true, Ordering::Relaxed);
-                let (kind, error) = (error.as_str(), error as &dyn std::error::Error);
-                if first {
-                    tracing::error!(verb, kind, error, "the session store does not do its work");
-                } else {
-                    tracing::debug!(verb, kind, error, "the session store does not do its work");
-                }
+                self.pulse.failed(want, verb, error, self.probe());
             }
         }
         result
+    }
+
+    /// Asks for a record that nobody has, as long as there is a store.
+    fn probe(&self) -> impl Fn() -> Option<BoxFuture<'static, Result<(), StoreError>>> + use<> {
+        let store = Arc::downgrade(&self.store);
+        let key: Arc<str> = self.names.claim(b"").into();
+        move || {
+            let (store, key) = (store.upgrade()?, Arc::clone(&key));
+            Some(Box::pin(async move {
+                match timeout(READ_WITHIN, store.load(&key)).await {
+                    Ok(answer) => answer.map(|_| ()),
+                    Err(elapsed) => Err(StoreError::Unavailable(elapsed.into())),
+                }
+            }))
+        }
     }
 }
 

@@ -17,9 +17,17 @@ impl Fleet {
         store: impl SessionStore + Clone,
         change: impl Fn(Builder) -> Builder + Clone + 'static,
     ) -> Self {
+        Self::with_stores(vec![store; instances], change).await
+    }
+
+    /// One instance for each of these, which lead to the same records.
+    pub async fn with_stores(
+        stores: Vec<impl SessionStore>,
+        change: impl Fn(Builder) -> Builder + Clone + 'static,
+    ) -> Self {
         let mut all: Vec<App> = Vec::new();
-        for _ in 0..instances {
-            let (store, change) = (store.clone(), change.clone());
+        for store in stores {
+            let change = change.clone();
             let redirect_uri = all.first().map(|first| format!("{}/callback", first.url));
             let builder = App::builder().layer(move |builder| {
                 let builder = change(builder.store(store));

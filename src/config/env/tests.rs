@@ -158,12 +158,36 @@ fn both_secrets_contradict_each_other() {
 }
 
 /// N04: a name that this build cannot honour.
+#[cfg(not(feature = "redis"))]
 #[test]
 fn a_store_that_this_build_has_not_is_an_error() {
     let error = read(&[("LP_REDIS_URL", "redis://:canary@redis")]).unwrap_err();
     assert!(matches!(error, ConfigError::Unsupported { .. }), "{error:?}");
     let text = format!("{error} {error:?}");
     assert!(text.contains("LP_REDIS_URL") && !text.contains("canary"), "{text}");
+}
+
+/// D18, D19: the URL makes a store without asking it anything; what is wrong with one is said without
+/// repeating it.
+#[cfg(feature = "redis")]
+#[test]
+fn a_redis_url_makes_a_store_or_says_what_is_wrong_with_it() {
+    let builder = read(&[("LP_REDIS_URL", "redis://:canary@redis.invalid")]).unwrap();
+    assert!(builder.store.is_some());
+    assert!(!format!("{builder:?}").contains("canary"), "{builder:?}");
+    assert!(read(&[]).unwrap().store.is_none());
+    for (url, remedy) in [
+        ("canary", "write redis://"),
+        ("https://:canary@redis", "write redis://"),
+        ("redis://:canary@redis/sessions", "redis://host:6379/0"),
+        ("redis://:canary@redis/0?tls=1", "leave them out"),
+    ] {
+        let error = read(&[("LP_REDIS_URL", url)]).unwrap_err();
+        assert_eq!(error.setting(), Setting::RedisUrl, "{url}");
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("LP_REDIS_URL") && text.contains(remedy), "{url}: {text}");
+        assert!(!text.contains("canary"), "{url}: {text}");
+    }
 }
 
 #[test]

@@ -56,9 +56,8 @@ impl Keeper {
         cross_site: bool,
     ) -> Ready {
         let Some(depot) = &self.depot else { return Ready::Nobody { dead: false } };
-        let recalled = match self.recall(depot, tickets, now, !cross_site).await {
-            Ok(recalled) => recalled,
-            Err(_) => return Ready::Unavailable(RETRY_AFTER),
+        let Ok(recalled) = self.recall(depot, tickets, now, !cross_site).await else {
+            return Ready::Unavailable(RETRY_AFTER);
         };
         let (held, considered, renew) = match recalled {
             Recalled::Nobody { dead } => return Ready::Nobody { dead },

@@ -40,7 +40,13 @@ impl RedisServer {
 
     /// Starts a server whose default user has this password.
     pub async fn with_password(password: &str) -> Self {
-        Self::launch(&["--requirepass", password], &format!(":{password}@"), None).await
+        Self::with_password_and(password, &[]).await
+    }
+
+    /// The same with further options.
+    pub async fn with_password_and(password: &str, options: &[&str]) -> Self {
+        let all = [&["--requirepass", password], options].concat();
+        Self::launch(&all, &format!(":{password}@"), None).await
     }
 
     /// Starts a server that speaks TLS too, with a certificate of this authority.
@@ -146,6 +152,16 @@ impl RedisServer {
             }
         };
         matches!(timeout(PATIENCE, ready).await, Ok(true))
+    }
+
+    /// Waits until a spawned server is of use.
+    pub async fn loaded(&self) {
+        let loading = async {
+            while self.try_ask(&["PING"]).await.is_err() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(timeout(PATIENCE, loading).await.is_ok(), "never loaded: {}", self.log());
     }
 
     /// What the server answers to a command, over a connection of its own.

@@ -57,7 +57,8 @@ impl Health {
 
     fn add(&self, trouble: u32, fault: &Fault) {
         if self.troubles.fetch_or(trouble, Ordering::AcqRel) == 0 {
-            tracing::error!(kind = fault.kind(), reason = %fault, "the session store has stopped working");
+            // The layer says so as an error: once, whatever the store is.
+            tracing::warn!(kind = fault.kind(), reason = %fault, "the session store has stopped working");
         }
     }
 }
