@@ -192,7 +192,7 @@ impl<T> Ticket<T> {
         // The channel closes when the outcome is there.
         let _ = self.done.changed().await;
         let mut content = lock(&self.slot.0);
-        if content.latest != self.number {
+        if !gets_outcome(self.number, content.latest) {
             return Err(NoOutcome::Overtaken);
         }
         match std::mem::replace(&mut content.outcome, Outcome::Taken) {
@@ -200,6 +200,12 @@ impl<T> Ticket<T> {
             Outcome::Running | Outcome::Taken => Err(NoOutcome::Lost),
         }
     }
+}
+
+/// Whether the callback of this number gets the outcome: the latest does, since a browser that
+/// reloads waits for no other.
+pub(crate) const fn gets_outcome(number: u64, latest: u64) -> bool {
+    number == latest
 }
 
 impl<T> Inner<T> {

@@ -19,6 +19,9 @@ mod start;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 
+#[cfg(test)]
+pub(crate) use self::exchange::gets_outcome;
+
 use std::{
     collections::HashMap,
     fmt,
