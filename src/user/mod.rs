@@ -261,8 +261,9 @@ impl LpUser {
     /// extend the idle end, refreshes and re-seals end nothing, and a stream is no activity by itself.
     /// After the end it resolves at once.
     ///
-    /// It knows what this process knows: in sealed mode, a logout at another instance does not reach
-    /// it. For a user of `test_kit::user`, who has no layer, it never resolves.
+    /// It knows what this process knows. With a session store that is asked every five seconds, so
+    /// that an end at another instance is heard of within about six; a sealed session's does not reach
+    /// this one. For a user of `test_kit::user`, who has no layer, it never resolves.
     ///
     /// The layer itself ends `text/event-stream` responses that way, unless
     /// [`Builder::end_streams`](crate::Builder::end_streams) is switched off.

@@ -42,8 +42,8 @@ use crate::{Clock, SystemClock, error::BoxFuture};
 ///
 /// # What counts
 ///
-/// At most `max_sessions` records are kept, sessions and the claims of pending logins together (a
-/// claim lives 10 minutes); besides them at most as many leases, and as many index entries over all
+/// At most `max_sessions` records are kept (the layer claims no logins in a store of this process: its
+/// own memory of spent ones does the same); besides them at most as many leases, and as many index entries over all
 /// users. Beyond that, `create`, `lease` and `index_add` fail with [`StoreError::Full`] and nothing
 /// that lives gives way: a login is answered with 503. What has outlived its time never counts as
 /// full. A session with its index entry takes a little more than 1 KiB; see
