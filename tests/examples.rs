@@ -4,36 +4,16 @@ mod support;
 
 use std::{
     process::{Command, Output},
-    sync::LazyLock,
     time::Duration,
 };
 
 use http::Method;
 use serde_json::Value;
-use support::{AGENT, Browser, FETCH, Quickstart, eventually, sign_in};
+use support::{AGENT, Browser, FETCH, Quickstart, eventually, example_program, sign_in};
 use tokio::time::timeout;
 
-/// Where the programs are: built here, because `cargo test --test examples` builds no example.
-static PROGRAMS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--message-format=json", "--manifest-path"])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        .args(["--example", "tour", "--example", "manifest"])
-        .output()
-        .expect("cargo runs");
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let messages = text(&output.stdout);
-    let executable = |line| {
-        let message: Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(str::to_owned)
-    };
-    messages.lines().filter_map(executable).collect()
-});
-
 fn example(name: &str) -> Command {
-    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    let path = PROGRAMS.iter().find(|path| path.ends_with(&file));
-    Command::new(path.unwrap_or_else(|| panic!("no {file} among {:?}", *PROGRAMS)))
+    Command::new(example_program(name))
 }
 
 fn manifest(arguments: &[&str]) -> Output {

@@ -3,9 +3,9 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
+    depot::Depot,
     outbox::Outbox,
     policy::{Freshness, Lifetimes},
-    stored::Depot,
     tasks::Tasks,
 };
 use crate::{

@@ -21,7 +21,7 @@ pub use app::{App, AppBuilder, FROM_APP, counted, routes};
 pub use browser::{Browser, FETCH, FORM, NAVIGATE, Page, read};
 pub use direct::{Direct, raw};
 pub use jar::Jar;
-pub use quickstart::{Quickstart, free_port, sign_in};
+pub use quickstart::{Quickstart, example_program, free_port, sign_in};
 pub use steps::{Logs, eventually, raw_get};
 pub use webdriver::Chromium;
 

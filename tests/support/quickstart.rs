@@ -130,12 +130,12 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("a bound listener").port()
 }
 
-static BINARY: LazyLock<PathBuf> = LazyLock::new(|| binary("quickstart"));
-static SSE: LazyLock<PathBuf> = LazyLock::new(|| binary("sse"));
+static BINARY: LazyLock<PathBuf> = LazyLock::new(|| example_program("quickstart"));
+static SSE: LazyLock<PathBuf> = LazyLock::new(|| example_program("sse"));
 
-/// Cargo builds examples before it runs tests, unless one test file alone is asked for; where it
-/// has, this takes a moment.
-fn binary(example: &str) -> PathBuf {
+/// Where an example's program is. Cargo builds examples before it runs tests, unless one test file
+/// alone is asked for; where it has, this takes a moment.
+pub fn example_program(example: &str) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     // What the runner of the tests sets for them: to ring's build script it is a change, and a
     // reason to build half of all dependencies again, here and the next time there.

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Depot;
 use crate::{
     clock::Timestamp,
+    refresh::depot::Depot,
     refresh::keeper::Keeper,
     session::{Held, Lookup, Opened, Phase, Stored, Swap, Times, Version},
 };

@@ -7,8 +7,8 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Depot, Ticket};
 use crate::{
+    refresh::depot::{Depot, Ticket},
     refresh::keeper::{EndReason, Keeper},
     session::{
         Ending as EndedHere, Held, Lookup, Opened, Phase, Session, StoreError, Stored, Swap, Track,

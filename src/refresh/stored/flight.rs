@@ -12,13 +12,11 @@ use std::{
 
 use tokio::{sync::watch, time::sleep};
 
-use super::{
-    Depot,
-    plan::{Conclusion, Course, Event, Rules, Step, View},
-};
+use super::plan::{Conclusion, Course, Event, Rules, Step, View};
 use crate::{
     clock::Timestamp,
     refresh::{
+        depot::Depot,
         flight::{WAIT_AT_MOST, jitter, refreshed},
         identity::ForeignIdentity,
         keeper::{EndReason, Keeper},

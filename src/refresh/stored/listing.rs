@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Depot;
 use crate::{
     account::AccountId,
     clock::Timestamp,
+    refresh::depot::Depot,
     refresh::keeper::{EndReason, Keeper},
     session::{IndexedSession, StoreError},
 };

@@ -8,6 +8,7 @@ use super::recall::{Recalled, Tickets};
 use crate::{
     clock::Timestamp,
     refresh::{
+        depot::Ticket,
         flight::Awaited,
         keeper::{Considered, Keeper},
     },
@@ -78,7 +79,7 @@ impl Keeper {
         };
         match awaited {
             Awaited::Serve(served) => {
-                let cookie = |ticket: super::Ticket| self.mint.voucher_cookie(&ticket.voucher, now);
+                let cookie = |ticket: Ticket| self.mint.voucher_cookie(&ticket.voucher, now);
                 Ready::Serve { served, renewed: renew.map(cookie) }
             }
             other => other.into(),

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Depot, Ticket};
 use crate::{
     clock::Timestamp,
+    refresh::depot::{Depot, Ticket},
     refresh::keeper::{Considered, Keeper},
     seal::Unopenable,
     session::{

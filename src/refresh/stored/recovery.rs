@@ -5,26 +5,15 @@
 //! before it serves another request from there.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, watch},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{task::JoinSet, time::timeout};
 
-use super::{
-    Depot,
-    latest::{Latest, Write},
-    plan::lacks,
-};
+use super::plan::lacks;
 use crate::{
-    refresh::keeper::Keeper,
+    refresh::{depot::Depot, keeper::Keeper, latest::Write},
     session::{Lookup, Opened, StoreError, Swap, Version, Voucher},
 };
 
@@ -39,34 +28,6 @@ const AT_ONCE: usize = 64;
 
 /// A request asks at most so often over connections that keep changing.
 const MOST_ROUNDS: usize = 3;
-
-/// The latest writes, and how far the store is believed.
-pub(super) struct Recovery {
-    /// The epoch up to which all writes are there, or noted as to be repeated.
-    epoch: AtomicU64,
-    latest: Mutex<Latest<Arc<Opened>>>,
-    /// Whether something is to be repeated.
-    busy: watch::Sender<bool>,
-    /// Whether a task looks after it.
-    working: AtomicBool,
-    work: Notify,
-}
-
-impl Recovery {
-    pub(super) fn new(epoch: u64) -> Self {
-        Self {
-            epoch: AtomicU64::new(epoch),
-            latest: Mutex::default(),
-            busy: watch::Sender::new(false),
-            working: AtomicBool::new(false),
-            work: Notify::new(),
-        }
-    }
-
-    fn latest(&self) -> MutexGuard<'_, Latest<Arc<Opened>>> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Keeper {
     /// Notes that a record is being deleted.

@@ -4,6 +4,7 @@
 //! multiplexed [`link`] to it and replaces it when it breaks; [`script`] holds the verbs that need
 //! more than one command; [`fault`] tells errors apart and [`health`] reports them once.
 
+mod address;
 mod config;
 mod fault;
 mod health;
@@ -14,7 +15,7 @@ mod shaken;
 mod supervisor;
 mod ttl;
 
-pub use self::config::{RedisConfigError, RedisStoreBuilder};
+pub use self::{address::RedisConfigError, config::RedisStoreBuilder};
 
 use std::{fmt, sync::Arc, time::Duration};
 

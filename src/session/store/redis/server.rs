@@ -9,7 +9,7 @@ use ::redis::{
 };
 
 use super::{
-    config::{RedisConfigError, tcp_settings},
+    address::{RedisConfigError, tcp_settings},
     link::Connection,
 };
 

@@ -2,15 +2,50 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::Duration,
 };
+
+use tokio::sync::{Notify, watch};
+
+use crate::session::Opened;
 
 /// Writes older than this have reached every replica, or are lost for good.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// At most this many writes are remembered, the latest.
 const MOST: usize = 40_000;
+
+/// The latest writes, and how far the store is believed.
+pub(crate) struct Recovery {
+    /// The epoch up to which all writes are there, or noted as to be repeated.
+    pub(super) epoch: AtomicU64,
+    latest: Mutex<Latest<Arc<Opened>>>,
+    /// Whether something is to be repeated.
+    pub(super) busy: watch::Sender<bool>,
+    /// Whether a task looks after it.
+    pub(super) working: AtomicBool,
+    pub(super) work: Notify,
+}
+
+impl Recovery {
+    pub(super) fn new(epoch: u64) -> Self {
+        Self {
+            epoch: AtomicU64::new(epoch),
+            latest: Mutex::default(),
+            busy: watch::Sender::new(false),
+            working: AtomicBool::new(false),
+            work: Notify::new(),
+        }
+    }
+
+    pub(super) fn latest(&self) -> MutexGuard<'_, Latest<Arc<Opened>>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The latest write to each key, with results of type `R`, and what has to be repeated.
 #[derive(Debug)]

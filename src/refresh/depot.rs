@@ -1,0 +1,41 @@
+//! What the sessions of a layer need that has a store.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::latest::Recovery;
+use crate::session::{Cache, Track, Vault, Voucher};
+
+/// The records in the store, and what this process knows of them.
+pub(crate) struct Depot {
+    pub(crate) vault: Vault,
+    /// Cookies opened before.
+    pub(super) tickets: Cache<Ticket>,
+    pub(super) recovery: Arc<Recovery>,
+    /// How long a lease lasts that is not renewed.
+    pub(super) lease: Duration,
+}
+
+/// The cookie of a stored session, opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticket {
+    pub(crate) voucher: Arc<Voucher>,
+    pub(crate) track: Arc<Track>,
+    /// Whether the key that seals today sealed the cookie.
+    pub(crate) current_key: bool,
+}
+
+/// A holder that is killed is replaced after this long; it renews three times as often.
+pub(crate) const LEASE: Duration = Duration::from_secs(12);
+
+impl Depot {
+    pub(crate) fn new(vault: Vault, tickets: usize, lease: Duration) -> Self {
+        let recovery = Arc::new(Recovery::new(vault.epoch()));
+        Self { vault, tickets: Cache::new(tickets), recovery, lease }
+    }
+}
+
+impl fmt::Debug for Depot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Depot").finish_non_exhaustive()
+    }
+}
