@@ -14,7 +14,6 @@ use tokio::{sync::watch, time::sleep};
 
 use super::plan::{Conclusion, Course, Event, Rules, Step, View};
 use crate::{
-    clock::Timestamp,
     refresh::{
         depot::Depot,
         flight::{WAIT_AT_MOST, jitter, refreshed},
@@ -63,7 +62,6 @@ pub(crate) struct StoredFlight {
     failure: Failure,
     /// When the lease was last taken or renewed, by the monotonic clock.
     leased_at: Option<Duration>,
-    started_at: Timestamp,
     took_off: Duration,
     retry: Duration,
     concluded: bool,
@@ -102,7 +100,6 @@ impl StoredFlight {
             reason: EndReason::RefreshRefused,
             failure: Failure { pause: FAILURE_MEMORY, unknown: false },
             leased_at: None,
-            started_at: keeper.now(),
             took_off,
             retry: RETRY_AFTER,
             concluded: false,
@@ -249,6 +246,8 @@ impl StoredFlight {
             return Event::Failed { unspent: true };
         };
         let keeper = Arc::clone(&self.keeper);
+        // Not when the flight began: it may have waited for another's lease.
+        let sent_at = keeper.now();
         let call = keeper.sentinel.refresh(&session.account, token);
         let answer = self.through(depot, call).await;
         let unknown_before = base.presented.saturating_sub(1);
@@ -257,8 +256,7 @@ impl StoredFlight {
                 let check = keeper.check_identity(&session, &tokens);
                 match self.through(depot, check).await {
                     Ok(claims) => {
-                        self.result =
-                            Some(refreshed(&self.record, tokens, claims, self.started_at));
+                        self.result = Some(refreshed(&self.record, tokens, claims, sent_at));
                         Event::Tokens
                     }
                     Err(ForeignIdentity) => {
