@@ -145,7 +145,8 @@ fn a_session_that_is_watched_does_not_give_way() {
     let ledger = Ledger::new(LIMITS);
     let watched = hold(&ledger, &sample());
     let signal = watched.track.lock().watch();
-    let fill = || (0..2 * LIMITS.entries).for_each(|_| drop(hold(&ledger, &sample())));
+    // Which of several equals gives way is chance: so many leave none to it.
+    let fill = || (0..50 * LIMITS.entries).for_each(|_| drop(hold(&ledger, &sample())));
     fill();
     assert_eq!(watched.track.phase(), Phase::Live);
     assert!(matches!(ledger.end(&hold(&ledger, &watched.opened.session).track), Ending::Now(_)));
