@@ -8,7 +8,7 @@ use std::{
 use tokio::time::sleep;
 
 use super::{LoginDesk, Refusal, arrival::Arrival, pending::StateHash};
-use crate::{respond::RejectionReason, session::Version};
+use crate::{refresh::STORE_RETRY_AFTER, respond::RejectionReason, session::Version};
 
 /// A claim that could not be given back is given back a little later.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
@@ -16,13 +16,10 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// At most so many claims wait to be given back.
 pub(crate) const MAX_UNCLAIMING: usize = 1000;
 
-/// When a store that has failed may fare better, in seconds.
-const RETRY_AFTER: u64 = 1;
-
 /// The answer of one of our own paths whose store cannot be asked: the same request may fare better.
 pub(super) fn store_unavailable() -> Refusal {
     let refusal = Refusal::new(RejectionReason::StoreUnavailable);
-    Refusal { retry_after: Some(RETRY_AFTER), again: true, ..refusal }
+    Refusal { retry_after: Some(STORE_RETRY_AFTER), again: true, ..refusal }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -57,7 +54,7 @@ impl LoginDesk {
                 self.unclaim_later(hash, own);
                 Err(Arrival::Failed {
                     reason: RejectionReason::StoreUnavailable,
-                    retry_after: Some(RETRY_AFTER),
+                    retry_after: Some(STORE_RETRY_AFTER),
                     unspent: true,
                 })
             }

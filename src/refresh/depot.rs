@@ -27,6 +27,9 @@ pub(crate) struct Ticket {
 /// A holder that is killed is replaced after this long; it renews three times as often.
 pub(crate) const LEASE: Duration = Duration::from_secs(12);
 
+/// When a store that has failed may fare better, in seconds.
+pub(crate) const STORE_RETRY_AFTER: u64 = 1;
+
 impl Depot {
     pub(crate) fn new(vault: Vault, tickets: usize, lease: Duration) -> Self {
         let recovery = Arc::new(Recovery::new(vault.epoch()));

@@ -113,6 +113,22 @@ impl Keeper {
         Departure::Started(landing)
     }
 
+    /// Gives a session what it needs, where nobody waits for a new cookie: a refresh beside, whose
+    /// result is the next caller's, or one that comes first.
+    pub(super) async fn settle(self: &Arc<Self>, held: &Held, considered: Considered) -> Awaited {
+        match considered {
+            Considered::Serve { served, refresh } => {
+                if refresh && !self.tasks.is_shutting_down() {
+                    self.refresh(&served);
+                }
+                Awaited::Serve(served)
+            }
+            // Boxed, since it is rare.
+            Considered::Wait { served } => Box::pin(self.refresh_first(held, served)).await,
+            Considered::Over { dead } => Awaited::Over { dead },
+        }
+    }
+
     /// Waits for the refresh of an expired session, at most 6 s, and weighs it again.
     ///
     /// # Cancel safety

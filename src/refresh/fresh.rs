@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    depot::STORE_RETRY_AFTER,
     flight::{Awaited, Departure, whole_seconds},
     forced::{Forced, forced},
     keeper::{Considered, Keeper},
@@ -22,9 +23,6 @@ pub(crate) enum Fresh {
     TooNew,
 }
 
-/// When a store that has failed may fare better, in seconds.
-const RETRY_AFTER: u64 = 1;
-
 impl Keeper {
     /// The newest of a session, with an access token that lives; refreshed first where it has
     /// expired, and beside where that is due.
@@ -32,19 +30,10 @@ impl Keeper {
         let held = match self.look_again(held).await {
             Ok(Some(held)) => held,
             Ok(None) => return Fresh::Ended,
-            Err(_) => return Fresh::Unavailable(RETRY_AFTER),
+            Err(_) => return Fresh::Unavailable(STORE_RETRY_AFTER),
         };
-        let awaited = match self.consider_quietly(&held, self.now()) {
-            Considered::Serve { served, refresh } => {
-                if refresh && !self.tasks.is_shutting_down() {
-                    self.refresh(&served);
-                }
-                Awaited::Serve(served)
-            }
-            Considered::Wait { served } => self.refresh_first(&held, served).await,
-            Considered::Over { dead } => Awaited::Over { dead },
-        };
-        awaited.into()
+        let considered = self.consider_quietly(&held, self.now());
+        self.settle(&held, considered).await.into()
     }
 
     /// The same after `refused` did not work: refreshed at once if that is the newest token, and old
@@ -89,7 +78,7 @@ impl Keeper {
                 Fresh::Here(served)
             }
             Considered::Over { .. } => Fresh::Ended,
-            _ => Fresh::Unavailable(RETRY_AFTER),
+            _ => Fresh::Unavailable(STORE_RETRY_AFTER),
         }
     }
 }

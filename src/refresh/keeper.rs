@@ -315,9 +315,7 @@ impl Keeper {
         opened: Arc<Opened>,
         now: Timestamp,
     ) -> Arc<Opened> {
-        let mut session = opened.session.clone();
-        session.pair = session.pair.resealed();
-        session.times = Times { last_seen: now.max(session.times.last_seen), ..session.times };
+        let session = opened.session.used(now);
         match self.mint.set_cookie(&session, now) {
             Ok(set_cookie) => {
                 let resealed = self.mint.opened(session);

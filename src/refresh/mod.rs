@@ -31,7 +31,7 @@ mod tasks;
 pub(crate) use self::stored::plan;
 pub(crate) use self::{
     beginning::NewSession,
-    depot::{Depot, LEASE},
+    depot::{Depot, LEASE, STORE_RETRY_AFTER},
     flight::{Departure, Landing, whole_seconds},
     fresh::Fresh,
     keeper::{Considered, Found, Keeper, OnSessionEnd},

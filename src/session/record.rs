@@ -149,6 +149,13 @@ const fn nibble(digit: u8) -> u8 {
 }
 
 impl Session {
+    /// The same session, used at `now`: the next sequence of its generation.
+    pub(crate) fn used(&self, now: Timestamp) -> Self {
+        let last_seen = now.max(self.times.last_seen);
+        let times = Times { last_seen, ..self.times };
+        Self { pair: self.pair.resealed(), times, ..self.clone() }
+    }
+
     /// The payload of the session's cookie for the application `client`.
     pub(crate) fn to_payload(&self, client: &str) -> Vec<u8> {
         let wire = Wire {

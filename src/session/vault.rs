@@ -38,7 +38,7 @@ const WRITE_WITHIN: Duration = Duration::from_millis(500);
 /// Keeps and finds the records of one application.
 pub(crate) struct Vault {
     store: Arc<dyn SessionStore>,
-    /// Absent where records do not leave the process.
+    /// Not used for records that do not leave the process.
     sealer: VaultSealer,
     pub(crate) names: KeyNames,
     client_id: Box<str>,
@@ -116,7 +116,7 @@ impl Vault {
         voucher: &Arc<Voucher>,
         known: Option<Version>,
     ) -> Result<Lookup, StoreError> {
-        let Some(record) = self.call("load", READ_WITHIN, self.store.load(&voucher.key)).await?
+        let Some(record) = self.call("load", Want::Read, self.store.load(&voucher.key)).await?
         else {
             return Ok(Lookup::Absent);
         };
@@ -168,13 +168,23 @@ impl Vault {
     pub(crate) async fn create(&self, opened: &Opened, now: Timestamp) -> Result<(), StoreError> {
         let Some(stored) = &opened.stored else { return Ok(()) };
         let (record, ttl) = self.record(opened, now);
-        let create = self.store.create(&stored.voucher.key, record, ttl);
-        match self.call("create", WRITE_WITHIN, create).await {
-            // By this call itself, if its first answer was lost and somebody has repeated it.
+        self.create_once("create", &stored.voucher.key, record, ttl).await
+    }
+
+    /// Creates a record. That it is there already is no error if it is this very one: the first answer
+    /// was lost then, and somebody has repeated the call.
+    async fn create_once(
+        &self,
+        verb: &'static str,
+        key: &str,
+        record: StoredRecord,
+        ttl: Duration,
+    ) -> Result<(), StoreError> {
+        let own = record.version();
+        match self.call(verb, Want::Write, self.store.create(key, record, ttl)).await {
             Err(StoreError::Taken) => {
-                let load = self.store.load(&stored.voucher.key);
-                let found = self.call("load", READ_WITHIN, load).await?;
-                let is_own = found.is_some_and(|found| found.version() == stored.version);
+                let found = self.call("load", Want::Read, self.store.load(key)).await?;
+                let is_own = found.is_some_and(|found| found.version() == own);
                 if is_own { Ok(()) } else { Err(StoreError::Taken) }
             }
             result => result,
@@ -191,7 +201,7 @@ impl Vault {
         let Some(stored) = &next.stored else { return Ok(Swap::Absent) };
         let (record, ttl) = self.record(next, now);
         let update = self.store.update(&stored.voucher.key, old, record, ttl);
-        self.call("update", WRITE_WITHIN, update).await
+        self.call("update", Want::Write, update).await
     }
 
     fn record(&self, opened: &Opened, now: Timestamp) -> (StoredRecord, Duration) {
@@ -225,7 +235,7 @@ impl Vault {
     }
 
     pub(crate) async fn delete_key(&self, key: &str) -> Result<(), StoreError> {
-        self.call("delete", WRITE_WITHIN, self.store.delete(key)).await
+        self.call("delete", Want::Write, self.store.delete(key)).await
     }
 
     pub(crate) async fn delete_if(
@@ -234,7 +244,7 @@ impl Vault {
         version: Version,
     ) -> Result<Swap, StoreError> {
         let delete = self.store.delete_if(&voucher.key, version);
-        self.call("delete_if", WRITE_WITHIN, delete).await
+        self.call("delete_if", Want::Write, delete).await
     }
 
     pub(crate) async fn lease(
@@ -244,7 +254,7 @@ impl Vault {
         ttl: Duration,
     ) -> Result<Leased, StoreError> {
         let take = self.store.lease(&voucher.lease_key, lease, ttl);
-        self.call("lease", WRITE_WITHIN, take).await
+        self.call("lease", Want::Write, take).await
     }
 
     pub(crate) async fn release(
@@ -253,7 +263,7 @@ impl Vault {
         owner: LeaseOwner,
     ) -> Result<(), StoreError> {
         let release = self.store.release(&voucher.lease_key, owner);
-        self.call("release", WRITE_WITHIN, release).await
+        self.call("release", Want::Write, release).await
     }
 
     /// Claims a login, once in the whole cluster; `own` tells this claim from others.
@@ -269,13 +279,9 @@ impl Vault {
         }
         let key = self.names.claim(state);
         let record = StoredRecord::new(own, Vec::new());
-        match self.call("claim", WRITE_WITHIN, self.store.create(&key, record, ttl)).await {
+        match self.create_once("claim", &key, record, ttl).await {
             Ok(()) => Ok(true),
-            // Unless it is this claim itself, whose first answer was lost.
-            Err(StoreError::Taken) => {
-                let found = self.call("load", READ_WITHIN, self.store.load(&key)).await?;
-                Ok(found.is_some_and(|found| found.version() == own))
-            }
+            Err(StoreError::Taken) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -291,13 +297,13 @@ impl Vault {
         let key = self.names.claim(state);
         let record = StoredRecord::new(own, Vec::new());
         let update = self.store.update(&key, earlier, record, ttl);
-        Ok(self.call("claim", WRITE_WITHIN, update).await? == Swap::Done)
+        Ok(self.call("claim", Want::Write, update).await? == Swap::Done)
     }
 
     /// Gives a login back whose code is unspent, if the claim on it is `own`.
     pub(crate) async fn unclaim(&self, state: &[u8], own: Version) -> Result<(), StoreError> {
         let key = self.names.claim(state);
-        self.call("unclaim", WRITE_WITHIN, self.store.delete_if(&key, own)).await.map(|_| ())
+        self.call("unclaim", Want::Write, self.store.delete_if(&key, own)).await.map(|_| ())
     }
 
     /// Notes a session in the index of its user.
@@ -316,7 +322,7 @@ impl Vault {
         let user = self.users(session.account.as_str(), &session.identity.subject).swap_remove(0);
         let ttl = session.times.absolute_end.since(now);
         let entry = IndexEntry { record: key.to_string(), content };
-        self.call("index_add", WRITE_WITHIN, self.store.index_add(&user, entry, ttl)).await
+        self.call("index_add", Want::Write, self.store.index_add(&user, entry, ttl)).await
     }
 
     /// The sessions of a user: keys of records, and what the index says of them. After a rotation of
@@ -328,7 +334,7 @@ impl Vault {
     ) -> Result<BTreeMap<String, IndexedSession>, StoreError> {
         let mut found = BTreeMap::<String, IndexedSession>::new();
         for user in self.users(account, subject) {
-            let entries = self.call("index", READ_WITHIN, self.store.index(&user)).await?;
+            let entries = self.call("index", Want::Read, self.store.index(&user)).await?;
             for IndexEntry { record, content } in entries {
                 let Ok(payload) = self.sealer.open_entry(&record, &content) else { continue };
                 let Ok(entry) = postcard::from_bytes::<IndexedSession>(&payload) else { continue };
@@ -355,14 +361,14 @@ impl Vault {
     ) -> Result<(), StoreError> {
         for user in self.users(account, subject) {
             let remove = self.store.index_remove(&user, record);
-            self.call("index_remove", WRITE_WITHIN, remove).await?;
+            self.call("index_remove", Want::Write, remove).await?;
         }
         Ok(())
     }
 
     /// Whether there is a record under a key of the index.
     pub(crate) async fn has(&self, key: &str) -> Result<bool, StoreError> {
-        Ok(self.call("load", READ_WITHIN, self.store.load(key)).await?.is_some())
+        Ok(self.call("load", Want::Read, self.store.load(key)).await?.is_some())
     }
 
     /// The names of a user's index, today's first.
@@ -374,14 +380,10 @@ impl Vault {
     async fn call<T>(
         &self,
         verb: &'static str,
-        within: Duration,
+        want: Want,
         asked: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let result = match timeout(within, asked).await {
-            Ok(result) => result,
-            Err(elapsed) => Err(StoreError::Unavailable(elapsed.into())),
-        };
-        let want = if matches!(verb, "load" | "index") { Want::Read } else { Want::Write };
+        let result = in_time(want, asked).await;
         match &result {
             Ok(_) | Err(StoreError::Taken) => self.pulse.worked(want),
             Err(error) => {
@@ -398,14 +400,23 @@ impl Vault {
         let key: Arc<str> = self.names.claim(b"").into();
         move || {
             let (store, key) = (store.upgrade()?, Arc::clone(&key));
-            Some(Box::pin(async move {
-                match timeout(READ_WITHIN, store.load(&key)).await {
-                    Ok(answer) => answer.map(|_| ()),
-                    Err(elapsed) => Err(StoreError::Unavailable(elapsed.into())),
-                }
-            }))
+            Some(Box::pin(async move { in_time(Want::Read, store.load(&key)).await.map(drop) }))
         }
     }
+}
+
+/// What a store answers, or that it has taken too long.
+async fn in_time<T>(
+    want: Want,
+    asked: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let within = match want {
+        Want::Read => READ_WITHIN,
+        Want::Write => WRITE_WITHIN,
+    };
+    timeout(within, asked)
+        .await
+        .unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into())))
 }
 
 fn place<'a>(voucher: &'a Voucher, version: &'a Version) -> RecordPlace<'a> {

@@ -4,9 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock::Timestamp,
-    refresh::depot::Depot,
-    refresh::keeper::Keeper,
-    session::{Held, Lookup, Opened, Phase, Stored, Swap, Times, Version},
+    refresh::{depot::Depot, keeper::Keeper},
+    session::{Held, Lookup, Opened, Phase, Stored, Swap, Version},
 };
 
 /// A write that has failed is not repeated by every request; nor is one under today's key, where the
@@ -50,8 +49,7 @@ impl Writing {
         let mut found = Arc::clone(&self.held.opened);
         let mut written = None;
         for _ in 0..MOST_ROUNDS {
-            let Some((old, next)) = touched(&found, now) else { return };
-            let next = depot.vault.opened(next.session, next.stored, true);
+            let Some((old, next)) = touched(depot, &found, now) else { return };
             match depot.vault.update(old, &next, now).await {
                 Ok(Swap::Done) => {
                     written = Some((old, Arc::new(next)));
@@ -95,17 +93,9 @@ impl Drop for Writing {
     }
 }
 
-struct Touched {
-    session: crate::session::Session,
-    stored: Stored,
-}
-
 /// The version that a record has, and what is written in its place.
-fn touched(opened: &Opened, now: Timestamp) -> Option<(Version, Touched)> {
+fn touched(depot: &Depot, opened: &Opened, now: Timestamp) -> Option<(Version, Opened)> {
     let stored = opened.stored.as_ref()?;
-    let mut session = opened.session.clone();
-    session.pair = session.pair.resealed();
-    session.times = Times { last_seen: now.max(session.times.last_seen), ..session.times };
     let next = Stored { version: Version::random(), ..stored.clone() };
-    Some((stored.version, Touched { session, stored: next }))
+    Some((stored.version, depot.vault.opened(opened.session.used(now), next, true)))
 }

@@ -111,7 +111,7 @@ impl Keeper {
 
     /// Takes a session out of the index of its user. What stays there names a record that is gone,
     /// and is not listed.
-    async fn unindex(&self, depot: &Depot, session: &Session, key: &str) {
+    pub(super) async fn unindex(&self, depot: &Depot, session: &Session, key: &str) {
         let (account, subject) = (session.account.as_str(), &session.identity.subject);
         let _ = depot.vault.unindex(account, subject, key).await;
     }

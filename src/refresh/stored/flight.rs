@@ -392,10 +392,7 @@ impl StoredFlight {
         self.landed = None;
         if let Some(ended) = ended_here {
             keeper.announce_end(&ended.session, self.reason);
-            let (account, subject) =
-                (ended.session.account.as_str(), &ended.session.identity.subject);
-            // What stays in the index names a record that is gone.
-            let _ = depot.vault.unindex(account, subject, &self.voucher.key).await;
+            keeper.unindex(depot, &ended.session, &self.voucher.key).await;
         }
         if let Some(result) = &self.result {
             let discarded = conclusion != Conclusion::Refreshed;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::{
     account::AccountId,
     clock::Timestamp,
-    refresh::depot::Depot,
-    refresh::keeper::{EndReason, Keeper},
+    refresh::{
+        depot::Depot,
+        keeper::{EndReason, Keeper},
+    },
     session::{IndexedSession, StoreError},
 };
 

@@ -7,16 +7,9 @@ use http::HeaderValue;
 use super::recall::{Recalled, Tickets};
 use crate::{
     clock::Timestamp,
-    refresh::{
-        depot::Ticket,
-        flight::Awaited,
-        keeper::{Considered, Keeper},
-    },
+    refresh::{depot::STORE_RETRY_AFTER, depot::Ticket, flight::Awaited, keeper::Keeper},
     session::Held,
 };
-
-/// Seconds after which a store that has failed may fare better.
-const RETRY_AFTER: u64 = 1;
 
 /// What becomes of a request after the store was asked, or a refresh awaited.
 #[derive(Debug)]
@@ -58,7 +51,7 @@ impl Keeper {
     ) -> Ready {
         let Some(depot) = &self.depot else { return Ready::Nobody { dead: false } };
         let Ok(recalled) = self.recall(depot, tickets, now, !cross_site).await else {
-            return Ready::Unavailable(RETRY_AFTER);
+            return Ready::Unavailable(STORE_RETRY_AFTER);
         };
         let (held, considered, renew) = match recalled {
             Recalled::Nobody { dead } => return Ready::Nobody { dead },
@@ -66,18 +59,7 @@ impl Keeper {
             Recalled::Session { .. } if cross_site => return Ready::CrossSite,
             Recalled::Session { held, considered, renew } => (held, considered, renew),
         };
-        let awaited = match considered {
-            Considered::Serve { served, refresh } => {
-                if refresh && !self.tasks.is_shutting_down() {
-                    // Its result is the next request's.
-                    self.refresh(&served);
-                }
-                Awaited::Serve(served)
-            }
-            Considered::Wait { served } => Box::pin(self.refresh_first(&held, served)).await,
-            Considered::Over { dead } => Awaited::Over { dead },
-        };
-        match awaited {
+        match self.settle(&held, considered).await {
             Awaited::Serve(served) => {
                 let cookie = |ticket: Ticket| self.mint.voucher_cookie(&ticket.voucher, now);
                 Ready::Serve { served, renewed: renew.map(cookie) }
