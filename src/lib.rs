@@ -56,11 +56,12 @@ pub use refresh::{EndReason, Ended, SessionEnd};
 pub use respond::{
     Audience, DefaultResponses, Rejection, RejectionReason, ResponseForRejection, WayForward,
 };
-pub use secret::{AccessToken, ClientSecret, InvalidSessionKey, SessionKey};
+pub use secret::{AccessToken, ClientSecret, InvalidSessionKey, SessionKey, SessionToken};
 pub use sentinel::{InvalidTokenApiVersion, TokenApiVersion};
 pub use session::store::{MemoryStore, SessionStore};
 pub use user::{
-    EndSessionError, FreshTokenError, LpUser, NoAccessToken, SessionInfo, Sessions, SessionsError,
+    EndSessionError, FreshTokenError, LpUser, NoAccessToken, SessionInfo, SessionTokenError,
+    Sessions, SessionsError,
 };
 
 #[cfg(feature = "axum")]

@@ -80,16 +80,50 @@ impl AccessToken {
     /// sensitive.
     #[must_use]
     pub fn to_header(&self) -> HeaderValue {
-        let value = Zeroizing::new(format!("Bearer {}", self.expose_secret()));
-        let mut header = HeaderValue::try_from(value.as_str()).unwrap_or(EMPTY);
-        header.set_sensitive(true);
-        header
+        bearer(self.expose_secret())
     }
+}
+
+fn bearer(token: &str) -> HeaderValue {
+    let value = Zeroizing::new(format!("Bearer {token}"));
+    let mut header = HeaderValue::try_from(value.as_str()).unwrap_or(EMPTY);
+    header.set_sensitive(true);
+    header
 }
 
 /// In place of a token that no header can carry: LivePerson's are visible ASCII, others are refused
 /// when they come.
 const EMPTY: HeaderValue = HeaderValue::from_static("Bearer");
+
+secret_text! {
+    /// A session of this application as a token, for clients that keep no cookies: whoever holds it is
+    /// signed in as the user.
+    ///
+    /// It is opaque, of at most 4,096 characters of base64url (RFC 4648 §5), and worth nothing to
+    /// LivePerson or another application. `Debug` does not show it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use http::{HeaderValue, Request, header::AUTHORIZATION};
+    /// use tower_lp_auth::SessionToken;
+    ///
+    /// let token = SessionToken::new("a token that the service has handed out");
+    /// let mut request = Request::new(());
+    /// request.headers_mut().insert(AUTHORIZATION, token.to_header());
+    /// assert!(!format!("{:?}", request.headers()).contains("handed out"));
+    /// ```
+    pub struct SessionToken;
+}
+
+impl SessionToken {
+    /// The value of the `Authorization` header of a request to the application (RFC 6750 §2.1),
+    /// marked as sensitive.
+    #[must_use]
+    pub fn to_header(&self) -> HeaderValue {
+        bearer(self.expose_secret())
+    }
+}
 
 secret_text! {
     /// A refresh token (RFC 6749 §1.5).
@@ -229,6 +263,7 @@ mod tests {
         assert_eq!(format!("{:?}", ClientSecret::new("canary")), "ClientSecret(..)");
         assert_eq!(format!("{:?}", AccessToken::new("canary")), "AccessToken(..)");
         assert_eq!(format!("{:?}", RefreshToken::new("canary")), "RefreshToken(..)");
+        assert_eq!(format!("{:?}", SessionToken::new("canary")), "SessionToken(..)");
         assert_eq!(format!("{:?}", SessionKey::random()), "SessionKey(..)");
     }
 

@@ -35,66 +35,188 @@ impl<'a> Brought<'a> {
 }
 
 /// What the `Authorization` header of a request comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Authorization {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Authorization<'a> {
     /// None, or only schemes that configuration ignores: the cookie decides.
     Absent,
-    /// One that signs nobody in here: 401, and the cookie does not rescue it.
-    Refused,
+    /// A bearer token (RFC 6750 §2.1), not believed yet.
+    Bearer(&'a str),
+    /// `Bearer` with what is no token.
+    Malformed,
+    /// A scheme that nobody is known by here.
+    Unsupported,
+    /// More than one way to say who calls (RFC 6750 §2): whose request it is cannot be said.
+    Ambiguous,
 }
 
 /// Schemes of a gate in front of the application, such as a staging server's `Basic`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IgnoredSchemes(Vec<Box<str>>);
 
+/// No token that is accepted is longer: a session token has at most 4,096 characters, a JWT four
+/// times as many.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// The parameter of RFC 6750 §2.3, which is not supported: addresses end in logs.
+const QUERY_PARAMETER: &str = "access_token";
+
 impl IgnoredSchemes {
     pub(crate) fn new(schemes: Vec<Box<str>>) -> Self {
         Self(schemes)
     }
 
-    fn ignores(&self, value: &HeaderValue) -> bool {
+    /// Whether none of the values counts.
+    #[inline]
+    pub(crate) fn ignore_all(&self, headers: &HeaderMap) -> bool {
+        !self.0.is_empty() && headers.get_all(AUTHORIZATION).iter().all(|it| self.ignores(it))
+    }
+
+    /// Whether a value counts as no header.
+    pub(crate) fn ignores(&self, value: &HeaderValue) -> bool {
         let value = value.as_bytes();
         let end = memchr::memchr(b' ', value).unwrap_or(value.len());
         self.0.iter().any(|scheme| scheme.as_bytes().eq_ignore_ascii_case(&value[..end]))
     }
 }
 
-impl Authorization {
-    pub(crate) fn of(headers: &HeaderMap, ignored: &IgnoredSchemes) -> Self {
-        if headers.get_all(AUTHORIZATION).iter().all(|value| ignored.ignores(value)) {
-            Self::Absent
-        } else {
-            Self::Refused
+impl<'a> Authorization<'a> {
+    /// Judges what stands in the request by its form alone.
+    pub(crate) fn of(
+        headers: &'a HeaderMap,
+        query: Option<&str>,
+        ignored: &IgnoredSchemes,
+    ) -> Self {
+        let counts = |value: &&HeaderValue| ignored.0.is_empty() || !ignored.ignores(value);
+        let mut values = headers.get_all(AUTHORIZATION).iter().filter(counts);
+        let Some(value) = values.next() else { return Self::Absent };
+        if values.next().is_some() {
+            return Self::Ambiguous;
+        }
+        match (Self::parse(value.as_bytes()), query) {
+            (Self::Bearer(_), Some(query)) if names_token(query) => Self::Ambiguous,
+            (parsed, _) => parsed,
         }
     }
+
+    /// RFC 6750 §2.1: `"Bearer" SP b64token`, the scheme in any case (RFC 9110 §11.1).
+    fn parse(value: &'a [u8]) -> Self {
+        let (scheme, rest) = value.split_at(value.len().min(6));
+        if !scheme.eq_ignore_ascii_case(b"bearer") || !matches!(rest, [] | [b' ' | b'\t', ..]) {
+            return Self::Unsupported;
+        }
+        match rest {
+            [b' ', token @ ..] if is_b64token(token) => {
+                std::str::from_utf8(token).map_or(Self::Malformed, Self::Bearer)
+            }
+            _ => Self::Malformed,
+        }
+    }
+}
+
+/// RFC 6750 §2.1: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
+fn is_b64token(token: &[u8]) -> bool {
+    if token.is_empty() || token.len() > MAX_TOKEN {
+        return false;
+    }
+    let padding = token.iter().rev().take_while(|byte| **byte == b'=').count();
+    let body = &token[..token.len() - padding];
+    !body.is_empty() && body.iter().all(|byte| IS_TOKEN[usize::from(*byte)])
+}
+
+/// The characters of a b64token but `=`.
+const IS_TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let at = byte as u8;
+        table[byte] =
+            at.is_ascii_alphanumeric() || matches!(at, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+        byte += 1;
+    }
+    table
+};
+
+/// Whether a query has the parameter that would carry a token.
+fn names_token(query: &str) -> bool {
+    let name = |pair: &str| pair.split('=').next().is_some_and(|name| name == QUERY_PARAMETER);
+    query.split('&').any(name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// H05, H11.
-    #[test]
-    fn every_authorization_that_is_not_ignored_is_refused() {
-        let ignored = IgnoredSchemes::new(vec!["Basic".into()]);
-        let table: &[(&[&str], Authorization)] = &[
-            (&[], Authorization::Absent),
-            (&["Basic YTpi"], Authorization::Absent),
-            (&["basic YTpi"], Authorization::Absent),
-            (&["BasicX YTpi"], Authorization::Refused),
-            (&["Bearer x"], Authorization::Refused),
-            (&["Basic YTpi", "Bearer x"], Authorization::Refused),
-            (&[""], Authorization::Refused),
-            (&["Digest a=b"], Authorization::Refused),
-        ];
-        for (values, expected) in table {
-            let mut headers = HeaderMap::new();
-            for value in *values {
-                headers.append(AUTHORIZATION, value.parse().unwrap());
-            }
-            assert_eq!(Authorization::of(&headers, &ignored), *expected, "{values:?}");
+    fn judged(values: &[&[u8]], query: Option<&str>, ignored: &[&str]) -> String {
+        let ignored = IgnoredSchemes::new(ignored.iter().map(|scheme| (*scheme).into()).collect());
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
-        let headers = [(AUTHORIZATION, "Basic YTpi".parse().unwrap())].into_iter().collect();
-        assert_eq!(Authorization::of(&headers, &IgnoredSchemes::default()), Authorization::Refused);
+        match Authorization::of(&headers, query, &ignored) {
+            Authorization::Absent => "absent".into(),
+            Authorization::Bearer(token) => format!("bearer {token}"),
+            Authorization::Malformed => "malformed".into(),
+            Authorization::Unsupported => "unsupported".into(),
+            Authorization::Ambiguous => "ambiguous".into(),
+        }
+    }
+
+    /// H03, H11.
+    #[test]
+    fn a_bearer_token_is_one_word_after_one_space() {
+        let long = [b"Bearer ", &*vec![b'a'; MAX_TOKEN]].concat();
+        let longer = [b"Bearer ", &*vec![b'a'; 64 * 1024]].concat();
+        let table: &[(&[u8], &str)] = &[
+            (b"Bearer x", "bearer x"),
+            (b"bearer x", "bearer x"),
+            (b"BEARER a-._~+/9==", "bearer a-._~+/9=="),
+            (b"Bearer", "malformed"),
+            (b"Bearer ", "malformed"),
+            (b"Bearer  x", "malformed"),
+            (b"Bearer x y", "malformed"),
+            (b"Bearer \tx", "malformed"),
+            (b"Bearer\tx", "malformed"),
+            (b"Bearer x,y", "malformed"),
+            (b"Bearer ==", "malformed"),
+            (b"Bearer a=b", "malformed"),
+            (b"Bearer \xc3\xa9", "malformed"),
+            (&longer, "malformed"),
+            (b"BearerX x", "unsupported"),
+            (b"Bearer=x", "unsupported"),
+            (b"Basic YTpi", "unsupported"),
+            (b"Digest a=b", "unsupported"),
+            (b"Negotiate", "unsupported"),
+            (b"x", "unsupported"),
+            (b"", "unsupported"),
+            (b"\xff\xfe", "unsupported"),
+        ];
+        for (value, expected) in table {
+            let found = judged(&[value], None, &[]);
+            assert_eq!(found, *expected, "{:?}", String::from_utf8_lossy(value));
+        }
+        assert!(judged(&[&long], None, &[]).starts_with("bearer aaa"));
+        assert_eq!(judged(&[], None, &[]), "absent");
+    }
+
+    /// H01, H02: one way to say who calls; the address is none.
+    #[test]
+    fn two_ways_to_say_who_calls_are_none() {
+        assert_eq!(judged(&[b"Bearer x", b"Bearer x"], None, &[]), "ambiguous");
+        assert_eq!(judged(&[b"Basic YTpi", b"Bearer x"], None, &[]), "ambiguous");
+        assert_eq!(judged(&[b"Bearer x"], Some("a=b&access_token=y"), &[]), "ambiguous");
+        assert_eq!(judged(&[b"Bearer x"], Some("access_token"), &[]), "ambiguous");
+        assert_eq!(judged(&[b"Bearer x"], Some("my_access_token=y"), &[]), "bearer x");
+        assert_eq!(judged(&[], Some("access_token=y"), &[]), "absent");
+    }
+
+    /// H11.
+    #[test]
+    fn an_ignored_scheme_counts_as_no_header() {
+        let basic = &["Basic"];
+        assert_eq!(judged(&[b"Basic YTpi"], None, basic), "absent");
+        assert_eq!(judged(&[b"basic YTpi"], None, basic), "absent");
+        assert_eq!(judged(&[b"BasicX YTpi"], None, basic), "unsupported");
+        assert_eq!(judged(&[b"Basic YTpi", b"Bearer x"], None, basic), "bearer x");
+        assert_eq!(judged(&[b"Basic a", b"Bearer x", b"Bearer y"], None, basic), "ambiguous");
     }
 }

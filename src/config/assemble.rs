@@ -19,7 +19,7 @@ use crate::{
     refresh::{Depot, Keeper, Lifetimes, MAX_WAITING, Outbox, Tasks},
     seal::{Purpose, Sealer, VaultSealer},
     sentinel::{HttpSetupError, KeyDocument, SentinelClient, SentinelSettings},
-    session::{Cache, CookieNames, KeyNames, Ledger, LedgerLimits, Mint, Vault},
+    session::{Caches, CookieNames, KeyNames, Ledger, LedgerLimits, Mint, Sealers, Vault},
     telemetry::Telemetry,
 };
 
@@ -49,8 +49,14 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
     let secure = site.redirect_uri.scheme() == "https";
     let tag = redirect_tag(site.redirect_uri.as_str());
     let names = CookieNames::new(secure, &tag, builder.checked_cookie_name()?);
-    let purpose = if builder.store.is_some() { Purpose::StoredSession } else { Purpose::Session };
-    let session_sealer = Sealer::new(builder.checked_keys()?, purpose, &site.origin);
+    let (cookie, token) = match builder.store {
+        Some(_) => (Purpose::StoredSession, Purpose::StoredSessionToken),
+        None => (Purpose::Session, Purpose::SessionToken),
+    };
+    let sealers = Sealers {
+        cookie: Sealer::new(builder.checked_keys()?, cookie, &site.origin),
+        token: Sealer::new(builder.checked_keys()?, token, &site.origin),
+    };
     let login_sealer = Sealer::new(builder.checked_keys()?, Purpose::Login, &site.origin);
     let lifetimes = Lifetimes {
         idle: builder.idle_lifetime,
@@ -87,8 +93,9 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
     let keeper = Arc::new(Keeper {
         verifier: IdTokenVerifier::new(id_token_rules, keys, Arc::clone(&clock)),
         clock,
-        mint: Mint::new(session_sealer, names, &client_id, account.clone(), lifetimes),
-        cache: Cache::new(builder.opened_sessions),
+        mint: Mint::new(sealers, names, &client_id, account.clone(), lifetimes),
+        opened: Caches::new(builder.opened_sessions),
+        session_tokens: builder.session_tokens,
         ledger: Ledger::new(LedgerLimits {
             entries: builder.ledger_entries,
             results: builder.ledger_results,

@@ -67,6 +67,7 @@ pub struct Builder {
     pub(super) external_prefix: String,
     pub(super) allow_preflight: bool,
     pub(super) ignored_schemes: Vec<String>,
+    pub(super) session_tokens: bool,
     pub(super) idle_lifetime: Duration,
     pub(super) absolute_lifetime: Duration,
     pub(super) login_lifetime: Duration,
@@ -127,6 +128,7 @@ impl Builder {
             external_prefix: String::new(),
             allow_preflight: false,
             ignored_schemes: Vec::new(),
+            session_tokens: true,
             idle_lifetime: IDLE_LIFETIME,
             absolute_lifetime: ABSOLUTE_LIFETIME,
             login_lifetime: LOGIN_LIFETIME,
@@ -318,6 +320,13 @@ impl Builder {
         I::Item: Into<String>,
     {
         self.ignored_schemes.extend(schemes.into_iter().map(Into::into));
+        self
+    }
+
+    /// Whether session tokens are handed out ([`LpUser::session_token`]) and accepted as bearer tokens
+    /// (RFC 6750); by default they are.
+    pub fn session_tokens(mut self, on: bool) -> Self {
+        self.session_tokens = on;
         self
     }
 

@@ -9,6 +9,7 @@ use crate::{
     caller::is_prefetch,
     refresh::{Brings, LoggedOut},
     respond::{self, RejectionReason},
+    session::{Candidates, Carrier},
 };
 
 /// The query of the page after a logout.
@@ -34,7 +35,9 @@ impl LoginDesk {
         if !self.csrf.allows(headers) {
             return Refusal::new(RejectionReason::CrossSite).into();
         }
-        let revocation = match self.keeper.log_out(headers).await {
+        let candidates = self.keeper.mint.names().session_candidates(headers);
+        let revocation = match self.keeper.log_out(Carrier::Cookie, candidates).await {
+            LoggedOut::Nobody => None,
             LoggedOut::Everywhere { revocation } => revocation,
             LoggedOut::HereAlone => return store_unavailable().into(),
             LoggedOut::TooMany => {
@@ -56,6 +59,27 @@ impl LoginDesk {
             },
         };
         Reply::Redirect { location, set_cookies: vec![self.keeper.mint.delete_cookie()] }
+    }
+
+    /// A client that holds a session token gives it up: no page, no redirect, no cookie. Other sites
+    /// cannot make it do so, for no browser sends the token by itself.
+    pub(crate) async fn log_out_bearer(self: &Arc<Self>, method: &Method, token: &str) -> Reply {
+        if *method != Method::POST {
+            return Refusal::method("POST").into();
+        }
+        let candidates = Candidates::one(token.as_bytes());
+        match self.keeper.log_out(Carrier::Token, candidates).await {
+            LoggedOut::Everywhere { revocation } => {
+                if let Some(done) = revocation {
+                    self.keeper.await_revocation(done).await;
+                }
+                Reply::Done
+            }
+            LoggedOut::HereAlone => store_unavailable().into(),
+            LoggedOut::Nobody | LoggedOut::TooMany => {
+                Refusal::new(RejectionReason::CredentialRefused).into()
+            }
+        }
     }
 
     /// The question before a logout, or the page after one.

@@ -76,6 +76,8 @@ pub(crate) struct LoginDesk {
 pub(crate) enum Reply {
     /// 303 (RFC 9110 §15.4.4), with what it sets and deletes.
     Redirect { location: String, set_cookies: Vec<HeaderValue> },
+    /// 204: all is said and done.
+    Done,
     /// A page that is no refusal of ours.
     Page { response: Response<Bytes>, set_cookies: Vec<HeaderValue> },
     /// A refusal.

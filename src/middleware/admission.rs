@@ -5,19 +5,18 @@ use std::sync::Arc;
 use http::{Method, Request};
 
 use super::{
+    bearer::strip_token,
     outgoing::{Origin, Passage},
     route::Route,
     shared::{Answer, Shared},
 };
 use crate::{
-    caller::{
-        Authorization, Brought, CsrfPolicy, Passed, Presence, RequestKind, SessionUnavailable,
-    },
+    caller::{Brought, CsrfPolicy, Passed, Presence, RequestKind, SessionUnavailable},
     clock::Timestamp,
     error::BoxFuture,
     refresh::{Considered, Departure, Found, Landing, Ready, Tickets},
     respond::RejectionReason,
-    session::{Held, Traces},
+    session::{Carrier, Held, Traces},
     user::LpUser,
 };
 
@@ -43,11 +42,12 @@ pub(crate) struct Waiting {
 
 /// What has been found out about a request on its way to a decision.
 #[derive(Clone, Copy, Debug)]
-struct Facts {
-    route: Route,
-    now: Timestamp,
-    upgrade: bool,
-    cookies: Traces,
+pub(super) struct Facts {
+    pub(super) route: Route,
+    pub(super) now: Timestamp,
+    pub(super) upgrade: bool,
+    pub(super) cookies: Traces,
+    pub(super) carrier: Carrier,
 }
 
 impl Shared {
@@ -72,26 +72,21 @@ impl Shared {
             return Admission::Forward(Passage::anonymous(origin, false));
         }
         let brought = Brought::of(request.headers(), self.keeper.mint.names());
-        if brought.authorization
-            && Authorization::of(request.headers(), &self.ignored_schemes) == Authorization::Refused
-        {
-            return Admission::Answer(self.refuse_request(
-                RejectionReason::CredentialRefused,
-                request,
-                None,
-            ));
-        }
         let now = self.keeper.now();
-        let Brought { upgrade, cookies, .. } = brought;
-        let facts = Facts { route, now, upgrade, cookies: cookies.traces };
+        let Brought { authorization, upgrade, cookies } = brought;
+        let carrier = Carrier::Cookie;
+        let facts = Facts { route, now, upgrade, cookies: cookies.traces, carrier };
+        if authorization && !self.ignored_schemes.ignore_all(request.headers()) {
+            return self.admit_bearer(facts, request);
+        }
         if let Some(depot) = &self.keeper.depot {
-            return match self.keeper.tickets(depot, &cookies.candidates) {
+            return match self.keeper.tickets(depot, carrier, &cookies.candidates) {
                 Tickets::Nobody { dead } => self.nobody(facts, request, dead),
                 Tickets::TooMany => self.nobody(facts, request, false),
                 tickets => self.ask_store(tickets, facts, request),
             };
         }
-        let found = self.keeper.find(&cookies.candidates, now);
+        let found = self.keeper.find(carrier, &cookies.candidates, now);
         match found {
             Found::Session(held) => self.admit_session(held, facts, request),
             Found::Ambiguous => self.nobody(facts, request, false),
@@ -102,17 +97,12 @@ impl Shared {
     /// One of our own paths. An `Authorization` header alone decides there too: with one that signs
     /// nobody in, nothing is redirected and no cookie set.
     fn admit_own<B>(self: &Arc<Self>, route: Route, request: &Request<B>) -> Admission {
-        let authorization = Authorization::of(request.headers(), &self.ignored_schemes);
-        if authorization == Authorization::Refused {
-            let reason = RejectionReason::CredentialRefused;
-            let answer = self.refuse(reason, RequestKind::Navigation, request.uri(), None);
-            return Admission::Answer(answer);
-        }
-        Admission::AnswerLater(self.own_route(route, request))
+        self.admit_bearer_own(route == Route::Logout, request)
+            .unwrap_or_else(|| Admission::AnswerLater(self.own_route(route, request)))
     }
 
     #[inline]
-    fn admit_session<B>(
+    pub(super) fn admit_session<B>(
         self: &Arc<Self>,
         held: Held,
         facts: Facts,
@@ -153,7 +143,7 @@ impl Shared {
     }
 
     /// The session of a request is in the store.
-    fn ask_store<B>(
+    pub(super) fn ask_store<B>(
         self: &Arc<Self>,
         tickets: Tickets,
         facts: Facts,
@@ -161,14 +151,16 @@ impl Shared {
     ) -> Admission {
         let cross_site = self.is_cross_site(facts, request);
         let keeper = Arc::clone(&self.keeper);
-        let ready = Box::pin(async move { keeper.ready(tickets, facts.now, cross_site).await });
+        let Facts { carrier, now, .. } = facts;
+        let ready = Box::pin(async move { keeper.ready(carrier, tickets, now, cross_site).await });
         Admission::Wait(ready, Waiting { brought: None, facts })
     }
 
     /// Whether another site makes use of this browser's session (RFC 9110 §9.2.1 says which methods
-    /// are safe).
+    /// are safe). A token is sent by nobody but its holder.
     fn is_cross_site<B>(&self, facts: Facts, request: &Request<B>) -> bool {
-        CsrfPolicy::applies(request.method(), facts.upgrade)
+        facts.carrier == Carrier::Cookie
+            && CsrfPolicy::applies(request.method(), facts.upgrade)
             && !self.desk.csrf.allows(request.headers())
     }
 
@@ -221,20 +213,28 @@ impl Shared {
         landing: Option<Landing>,
     ) -> Passage {
         let origin = self.strip(facts, request, false);
+        if facts.carrier == Carrier::Token {
+            strip_token(request, &self.ignored_schemes);
+        }
         let user = LpUser::new(served, Arc::clone(&self.keeper));
         request.extensions_mut().insert(user);
         // The response to a HEAD has no body to end.
         let end_streams = self.end_streams && request.method() != Method::HEAD;
-        Passage::user(brought, landing, facts.route == Route::Optional, origin, end_streams)
+        let optional = facts.route == Route::Optional;
+        Passage::user(facts.carrier, brought, landing, optional, origin, end_streams)
     }
 
     /// No session: anonymous where that is allowed, else an answer in the caller's language.
-    fn nobody<B>(
+    pub(super) fn nobody<B>(
         self: &Arc<Self>,
         facts: Facts,
         request: &mut Request<B>,
         dead: bool,
     ) -> Admission {
+        if facts.carrier == Carrier::Token {
+            let reason = RejectionReason::CredentialRefused;
+            return Admission::Answer(self.refuse_request(reason, request, None));
+        }
         if facts.route == Route::Optional {
             let origin = self.strip(facts, request, dead);
             request.extensions_mut().insert(Presence);
@@ -252,7 +252,7 @@ impl Shared {
         }
     }
 
-    fn refuse_request<B>(
+    pub(super) fn refuse_request<B>(
         &self,
         reason: RejectionReason,
         request: &Request<B>,

@@ -19,12 +19,14 @@ use crate::{
     error::BoxFuture,
     refresh::{Ended, Landing},
     respond::{self, Mark, MarkReason},
-    session::{Held, Phase},
+    session::{Carrier, Held, Phase, TOKEN_HEADER},
 };
 
 /// What the way out needs to know of a request that was let through.
 #[derive(Debug)]
 pub(crate) struct Passage {
+    /// What has brought the session.
+    carrier: Carrier,
     /// The session as the request brought it.
     brought: Option<Held>,
     /// The flight that this request has started.
@@ -73,8 +75,15 @@ const PRIVATE: HeaderValue = HeaderValue::from_static("private");
 impl Passage {
     /// Another layer of the same configuration looks after this request.
     pub(crate) fn nothing() -> Self {
-        let (brought, landing, renewed) = (None, None, None);
-        Self { brought, landing, renewed, optional: false, origin: None, end_streams: false }
+        Self {
+            carrier: Carrier::Cookie,
+            brought: None,
+            landing: None,
+            renewed: None,
+            optional: false,
+            origin: None,
+            end_streams: false,
+        }
     }
 
     pub(crate) fn anonymous(origin: Origin, optional: bool) -> Self {
@@ -82,6 +91,7 @@ impl Passage {
     }
 
     pub(crate) fn user(
+        carrier: Carrier,
         brought: Held,
         landing: Option<Landing>,
         optional: bool,
@@ -89,7 +99,7 @@ impl Passage {
         end_streams: bool,
     ) -> Self {
         let (brought, origin) = (Some(brought), Some(origin));
-        Self { brought, landing, renewed: None, optional, origin, end_streams }
+        Self { carrier, brought, landing, renewed: None, optional, origin, end_streams }
     }
 
     /// The same, with a cookie that the response sets unless the session ends meanwhile.
@@ -147,7 +157,9 @@ impl Passage {
                  or leave it protected"
             );
         }
-        let wants_login = asks_for_user && origin.login_helps;
+        // A client with a token is not sent anywhere.
+        let by_cookie = self.carrier == Carrier::Cookie;
+        let wants_login = asks_for_user && origin.login_helps && by_cookie;
         match mark.kind {
             // The login path sees the cookies that have been stripped here.
             RequestKind::Navigation if wants_login && !origin.had_cookies => {
@@ -168,8 +180,13 @@ impl Passage {
     #[inline]
     fn dress(&self, shared: &Arc<Shared>, headers: &mut HeaderMap) {
         if let Some(held) = &self.brought {
-            if let Some(line) = cookie_line(shared, held, self.renewed.as_ref()) {
-                headers.append(SET_COOKIE, line);
+            let renewal = match self.carrier {
+                Carrier::Cookie => cookie_line(shared, held, self.renewed.as_ref())
+                    .map(|line| headers.append(SET_COOKIE, line)),
+                Carrier::Token => token_value(shared, held)
+                    .map(|value| headers.insert(TOKEN_HEADER, value).is_some()),
+            };
+            if renewal.is_some() {
                 respond::forbid_storing(headers);
             } else if let Entry::Vacant(cache_control) = headers.entry(CACHE_CONTROL) {
                 cache_control.insert(PRIVATE);
@@ -205,4 +222,19 @@ fn cookie_line(shared: &Shared, held: &Held, renewed: Option<&HeaderValue>) -> O
         return None;
     }
     known.result.as_ref()?.set_cookie.clone()
+}
+
+/// The session token that this response hands out: the newest where the request brought an older one.
+/// That of a stored session does not change.
+#[inline]
+fn token_value(shared: &Shared, held: &Held) -> Option<HeaderValue> {
+    if held.opened.stored.is_some() || held.track.is_highest(held.pair()) {
+        return None;
+    }
+    let known = held.track.lock();
+    if held.track.phase() != Phase::Live || known.highest <= held.pair() {
+        return None;
+    }
+    let result = known.result.as_ref()?;
+    result.token_header(&shared.keeper.mint)
 }

@@ -111,9 +111,15 @@ impl Shared {
         self.answer(&rejection, Vec::new())
     }
 
-    fn reply(&self, reply: Reply, kind: RequestKind) -> Answer {
+    pub(super) fn reply(&self, reply: Reply, kind: RequestKind) -> Answer {
         match reply {
             Reply::Redirect { location, set_cookies } => redirect(&location, set_cookies),
+            Reply::Done => {
+                let mut response = Response::new(Bytes::new());
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                respond::seal_off(&mut response);
+                response
+            }
             Reply::Page { mut response, set_cookies } => {
                 respond::seal_off(&mut response);
                 append(&mut response, set_cookies);

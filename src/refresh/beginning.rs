@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    session::{Held, Session, StoreError, Stored, TooLarge, Version, Voucher},
+    session::{Carrier, Held, Session, StoreError, Stored, TooLarge, Version, Voucher},
 };
 
 /// A session that no browser has yet.
@@ -70,7 +70,7 @@ impl Keeper {
     ) -> Result<(), Conflict> {
         let candidates = self.mint.names().session_candidates(headers);
         let Some(depot) = &self.depot else {
-            match self.find(&candidates, self.now()) {
+            match self.find(Carrier::Cookie, &candidates, self.now()) {
                 Found::Session(old) if old.track.id != new.track.id => {
                     self.end(&old, EndReason::Replaced);
                 }
@@ -79,7 +79,7 @@ impl Keeper {
             }
             return Ok(());
         };
-        let tickets = match self.tickets(depot, &candidates) {
+        let tickets = match self.tickets(depot, Carrier::Cookie, &candidates) {
             Tickets::Nobody { .. } => return Ok(()),
             Tickets::TooMany => return Err(Conflict),
             Tickets::Some(tickets) => tickets,

@@ -3,24 +3,24 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::latest::Recovery;
-use crate::session::{Cache, Track, Vault, Voucher};
+use crate::session::{Caches, Track, Vault, Voucher};
 
 /// The records in the store, and what this process knows of them.
 pub(crate) struct Depot {
     pub(crate) vault: Vault,
-    /// Cookies opened before.
-    pub(super) tickets: Cache<Ticket>,
+    /// Cookies and tokens opened before.
+    pub(super) tickets: Caches<Ticket>,
     pub(super) recovery: Arc<Recovery>,
     /// How long a lease lasts that is not renewed.
     pub(super) lease: Duration,
 }
 
-/// The cookie of a stored session, opened.
+/// The cookie or token of a stored session, opened.
 #[derive(Clone, Debug)]
 pub(crate) struct Ticket {
     pub(crate) voucher: Arc<Voucher>,
     pub(crate) track: Arc<Track>,
-    /// Whether the key that seals today sealed the cookie.
+    /// Whether the key that seals today sealed it.
     pub(crate) current_key: bool,
 }
 
@@ -33,7 +33,7 @@ pub(crate) const STORE_RETRY_AFTER: u64 = 1;
 impl Depot {
     pub(crate) fn new(vault: Vault, tickets: usize, lease: Duration) -> Self {
         let recovery = Arc::new(Recovery::new(vault.epoch()));
-        Self { vault, tickets: Cache::new(tickets), recovery, lease }
+        Self { vault, tickets: Caches::new(tickets), recovery, lease }
     }
 }
 

@@ -17,8 +17,8 @@ use crate::{
     secret::AccessToken,
     sentinel::SentinelClient,
     session::{
-        Cache, Candidates, Ending, Held, Known, Ledger, Mint, Opened, Phase, Session, Standing,
-        Times, standing,
+        Caches, Candidates, Carrier, Ending, Held, Known, Ledger, Mint, Opened, Phase, Session,
+        Standing, Times, standing,
     },
     telemetry::Telemetry,
 };
@@ -27,7 +27,10 @@ use crate::{
 pub(crate) struct Keeper {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) mint: Mint,
-    pub(crate) cache: Cache<Held>,
+    /// Values opened before.
+    pub(crate) opened: Caches<Held>,
+    /// Whether session tokens are handed out and accepted.
+    pub(crate) session_tokens: bool,
     pub(crate) ledger: Ledger,
     /// Where sessions are, if not in the browser.
     pub(crate) depot: Option<Depot>,
@@ -123,7 +126,7 @@ impl SessionEnd {
     }
 }
 
-/// What the cookies of a request come to.
+/// What the cookies of a request, or its token, come to.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// No session.
@@ -157,21 +160,26 @@ impl Keeper {
         self.clock.now().into()
     }
 
-    /// Finds the session among a request's cookies.
+    /// Finds the session among a request's cookies, or that of its token.
     #[inline]
-    pub(crate) fn find(&self, candidates: &Candidates<'_>, now: Timestamp) -> Found {
+    pub(crate) fn find(
+        &self,
+        carrier: Carrier,
+        candidates: &Candidates<'_>,
+        now: Timestamp,
+    ) -> Found {
         let values = match candidates {
             Candidates::Few(values) => &**values,
             // A login cannot change that either: it has to end in a page, not come back for more.
             Candidates::TooMany => return Found::Ambiguous,
         };
         if let [value] = values {
-            return match self.open(value, now) {
+            return match self.open(carrier, value, now) {
                 Ok(held) => Found::Session(held),
                 Err(unopenable) => Found::Nobody { dead: unopenable.is_final() },
             };
         }
-        let opened: Vec<_> = values.iter().map(|value| self.open(value, now)).collect();
+        let opened: Vec<_> = values.iter().map(|value| self.open(carrier, value, now)).collect();
         let dead = !opened.is_empty()
             && opened
                 .iter()
@@ -190,9 +198,9 @@ impl Keeper {
         Found::Session(best)
     }
 
-    /// All sessions among the values of a request's cookies, whatever their state: for a logout.
-    pub(crate) fn find_all(&self, values: &[&[u8]], now: Timestamp) -> Vec<Held> {
-        values.iter().filter_map(|value| self.open(value, now).ok()).collect()
+    /// All sessions among these values, whatever their state: for a logout.
+    pub(crate) fn find_all(&self, carrier: Carrier, values: &[&[u8]], now: Timestamp) -> Vec<Held> {
+        values.iter().filter_map(|value| self.open(carrier, value, now).ok()).collect()
     }
 
     /// Whether a session is over for good, so that its cookie may be deleted.
@@ -200,21 +208,22 @@ impl Keeper {
         matches!(self.consider(held, now), Considered::Over { dead: true })
     }
 
-    /// Opens one cookie's value, or finds it opened before.
+    /// Opens one value, or finds it opened before.
     #[inline]
-    fn open(&self, value: &[u8], now: Timestamp) -> Result<Held, Unopenable> {
-        if let Some(held) = self.cache.get(value) {
+    fn open(&self, carrier: Carrier, value: &[u8], now: Timestamp) -> Result<Held, Unopenable> {
+        let cache = self.opened.of(carrier);
+        if let Some(held) = cache.get(value) {
             if held.track.phase() != Phase::Dropped {
                 return Ok(held);
             }
-            self.cache.remove(value);
+            cache.remove(value);
         }
-        let opened = self.mint.open(value).inspect_err(|unopenable| {
+        let opened = self.mint.open(carrier, value).inspect_err(|unopenable| {
             self.telemetry.unopenable(*unopenable);
         })?;
         let held = self.ledger.hold(Arc::new(opened), now, self.clock.monotonic());
         held.note_presented();
-        self.cache.insert(value, held.clone());
+        cache.insert(value, held.clone());
         Ok(held)
     }
 

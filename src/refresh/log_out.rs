@@ -1,20 +1,21 @@
-//! Ends what a browser brings, because its user says so.
+//! Ends what a browser or another client brings, because its user says so.
 
 use std::sync::Arc;
 
-use http::HeaderMap;
 use tokio::sync::watch;
 
 use super::{
     keeper::{EndReason, Keeper},
     stored::{EndedStored, Tickets},
 };
-use crate::session::Candidates;
+use crate::session::{Candidates, Carrier};
 
 /// What a logout comes to.
 #[derive(Debug)]
 pub(crate) enum LoggedOut {
-    /// All sessions of the browser have ended.
+    /// There was none.
+    Nobody,
+    /// All sessions of the caller have ended.
     Everywhere {
         /// A revocation that is under way, where that is chosen.
         revocation: Option<watch::Receiver<()>>,
@@ -26,13 +27,19 @@ pub(crate) enum LoggedOut {
 }
 
 impl Keeper {
-    /// Ends the sessions among a request's cookies, whatever their state.
-    pub(crate) async fn log_out(self: &Arc<Self>, headers: &HeaderMap) -> LoggedOut {
-        let candidates = self.mint.names().session_candidates(headers);
+    /// Ends the sessions among a request's cookies, or that of its token, whatever their state.
+    pub(crate) async fn log_out(
+        self: &Arc<Self>,
+        carrier: Carrier,
+        candidates: Candidates<'_>,
+    ) -> LoggedOut {
         match &self.depot {
             None => {
                 let Candidates::Few(values) = candidates else { return LoggedOut::TooMany };
-                let brought = self.find_all(&values, self.now());
+                let brought = self.find_all(carrier, &values, self.now());
+                if brought.is_empty() {
+                    return LoggedOut::Nobody;
+                }
                 let mut revocation = None;
                 for held in &brought {
                     if let Some(newest) = self.end(held, EndReason::Logout) {
@@ -42,12 +49,12 @@ impl Keeper {
                 LoggedOut::Everywhere { revocation }
             }
             Some(depot) => {
-                let tickets = match self.tickets(depot, &candidates) {
+                let tickets = match self.tickets(depot, carrier, &candidates) {
                     // One that this instance cannot open may be another's: it cannot be ended here.
                     Tickets::Nobody { dead: false } if !candidates.is_empty() => {
                         return LoggedOut::HereAlone;
                     }
-                    Tickets::Nobody { .. } => Vec::new(),
+                    Tickets::Nobody { .. } => return LoggedOut::Nobody,
                     Tickets::TooMany => return LoggedOut::TooMany,
                     Tickets::Some(tickets) => tickets,
                 };

@@ -5,7 +5,7 @@
 //! [`outcome`] what its answer means, [`identity`] whose tokens it has brought; [`stored`] does all
 //! that where sessions are in a store ([`depot`], with its [`latest`] writes). [`fresh`] gives long-lived work a live token ([`forced`] where
 //! one was refused), [`ended`] tells it of the session's end. [`survey`] looks at what a browser
-//! brings to our own paths, [`log_out`] ends it, [`revocation`] gives tokens back (again and again if
+//! brings to our own paths, [`log_out`] ends it, [`handing_out`] makes a token of it, [`revocation`] gives tokens back (again and again if
 //! need be: [`retry`], [`outbox`]), and [`tasks`] lets a shutdown wait for what is under way.
 
 mod beginning;
@@ -14,6 +14,7 @@ mod ended;
 mod flight;
 pub(crate) mod forced;
 mod fresh;
+mod handing_out;
 mod identity;
 mod keeper;
 mod latest;
@@ -44,5 +45,6 @@ pub(crate) use self::{
 };
 pub use self::{
     ended::Ended,
+    handing_out::SessionTokenError,
     keeper::{EndReason, SessionEnd},
 };

@@ -8,7 +8,7 @@ use super::{
     keeper::{Found, Keeper},
     stored::Recalled,
 };
-use crate::session::{Held, StoreError};
+use crate::session::{Carrier, Held, StoreError};
 
 /// The session of a browser, never refreshed for this.
 #[derive(Debug)]
@@ -37,14 +37,14 @@ impl Keeper {
         let now = self.now();
         let candidates = self.mint.names().session_candidates(headers);
         let Some(depot) = &self.depot else {
-            return Ok(match self.find(&candidates, now) {
+            return Ok(match self.find(Carrier::Cookie, &candidates, now) {
                 Found::Nobody { dead } => Brings::Nobody { dead },
                 Found::Ambiguous => Brings::Ambiguous,
                 Found::Session(held) if self.is_dead(&held, now) => Brings::Nobody { dead: true },
                 Found::Session(held) => Brings::Session(held),
             });
         };
-        let tickets = self.tickets(depot, &candidates);
+        let tickets = self.tickets(depot, Carrier::Cookie, &candidates);
         Ok(match self.recall(depot, tickets, now, false).await? {
             Recalled::Nobody { dead } => Brings::Nobody { dead },
             Recalled::Ambiguous => Brings::Ambiguous,

@@ -45,12 +45,7 @@ pub(super) fn rejection(rejection: &Rejection) -> Response<Bytes> {
 /// The headers that a status calls for, whoever is answered.
 pub(super) fn add_status_headers(response: &mut Response<Bytes>, rejection: &Rejection) {
     let headers = response.headers_mut();
-    if rejection.status() == StatusCode::UNAUTHORIZED {
-        // RFC 6750 §3: no error code where no credential came.
-        let challenge = match rejection.reason() {
-            RejectionReason::CredentialRefused => "Bearer error=\"invalid_token\"",
-            _ => "Bearer",
-        };
+    if let Some(challenge) = challenge(rejection) {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     if let Some(seconds) = rejection.retry_after_secs() {
@@ -58,5 +53,14 @@ pub(super) fn add_status_headers(response: &mut Response<Bytes>, rejection: &Rej
     }
     if let Some(allow) = rejection.allow() {
         headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+}
+
+/// RFC 6750 §3: no error code where no credential came, or one of another kind.
+fn challenge(rejection: &Rejection) -> Option<&'static str> {
+    match rejection.reason() {
+        RejectionReason::CredentialRefused => Some("Bearer error=\"invalid_token\""),
+        RejectionReason::AmbiguousCredential => Some("Bearer error=\"invalid_request\""),
+        _ => (rejection.status() == StatusCode::UNAUTHORIZED).then_some("Bearer"),
     }
 }

@@ -120,6 +120,12 @@ reasons! {
     /// An `Authorization` header that signs nobody in here.
     CredentialRefused = "credential_refused", UNAUTHORIZED, "Not accepted",
         "The credential in the Authorization header is not accepted here.";
+    /// An `Authorization` header of a scheme by which nobody is known here (RFC 6750 §3.1).
+    UnsupportedCredential = "unsupported_credential", UNAUTHORIZED, "Not accepted",
+        "Nobody is known here by this kind of Authorization header.";
+    /// More than one `Authorization` header, or a token in the address beside it.
+    AmbiguousCredential = "ambiguous_credential", BAD_REQUEST, "One credential at a time",
+        "The request says in more than one way who makes it. Send one Authorization header and no token in the address.";
     /// A page of another site sent an unsafe request with our cookie.
     CrossSite = "cross_site", FORBIDDEN, "Not allowed from another site",
         "This request came from a page of another site and was not carried out. Open the application itself and try again there.";

@@ -26,6 +26,10 @@ pub(crate) enum Purpose {
     Session,
     /// The cookie of a session whose record is in a store.
     StoredSession,
+    /// The session token of a client that keeps no cookies.
+    SessionToken,
+    /// The same where the session's record is in a store.
+    StoredSessionToken,
     /// The cookie of a pending login.
     Login,
 }
@@ -35,13 +39,15 @@ impl Purpose {
         match self {
             Self::Session => b"session",
             Self::StoredSession => b"stored session",
+            Self::SessionToken => b"session token",
+            Self::StoredSessionToken => b"stored session token",
             Self::Login => b"login",
         }
     }
 }
 
 /// No value that is longer was made here: browsers keep no cookie of more than 4,096 bytes.
-const MAX_SEALED: usize = 4096;
+pub(crate) const MAX_SEALED: usize = 4096;
 
 /// Seals and opens the values of one purpose.
 pub(crate) struct Sealer {

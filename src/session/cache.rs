@@ -1,6 +1,6 @@
 //! Sessions opened before: spares the AEAD for the requests that follow.
 //!
-//! Only values that opened enter. A key is the whole value of a cookie, hashed by the characters of
+//! Only values that opened enter. A key is the whole value of a cookie or token, hashed by the characters of
 //! its AEAD tag (random to anybody without the key) and compared in full, in constant time.
 
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -8,12 +8,35 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use constant_time_eq::constant_time_eq;
 use quick_cache::{DefaultHashBuilder, Equivalent, UnitWeighter, sync};
 
-/// A bounded map from the values of session cookies to what is in them.
+use super::carrier::Carrier;
+
+/// A bounded map from sealed values to what is in them.
 pub(crate) struct Cache<T> {
     entries: sync::Cache<Value, T, UnitWeighter, DefaultHashBuilder>,
 }
 
-/// A cookie's value as a key.
+/// A cache for each way a session travels, so that what was opened as one is never found as the
+/// other.
+pub(crate) struct Caches<T> {
+    cookies: Cache<T>,
+    tokens: Cache<T>,
+}
+
+impl<T: Clone> Caches<T> {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { cookies: Cache::new(capacity), tokens: Cache::new(capacity) }
+    }
+
+    #[inline]
+    pub(crate) fn of(&self, carrier: Carrier) -> &Cache<T> {
+        match carrier {
+            Carrier::Cookie => &self.cookies,
+            Carrier::Token => &self.tokens,
+        }
+    }
+}
+
+/// A sealed value as a key.
 #[derive(Clone)]
 struct Value(Box<[u8]>);
 

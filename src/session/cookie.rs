@@ -66,6 +66,13 @@ impl<'a> Deref for Values<'a> {
 }
 
 impl<'a> Candidates<'a> {
+    /// The one value of a bearer token.
+    pub(crate) fn one(value: &'a [u8]) -> Self {
+        let mut list = [&[][..]; MAX_CANDIDATES];
+        list[0] = value;
+        Self::Few(Values { list, count: 1 })
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Self::Few(values) if values.is_empty())
     }

@@ -7,7 +7,7 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -156,7 +156,8 @@ impl Ledger {
         if opened.session.pair > known.highest {
             track.adopt(known, &opened);
         }
-        if known.result.replace(Minted { opened, set_cookie, order }).is_none() {
+        let token = OnceLock::new();
+        if known.result.replace(Minted { opened, set_cookie, token, order }).is_none() {
             self.results.fetch_add(1, Ordering::Relaxed);
         }
     }

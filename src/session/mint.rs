@@ -1,11 +1,12 @@
-//! The one place where a session's Set-Cookie is made.
+//! The one place where a session's Set-Cookie and its session token are made.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderValue;
 
 use super::{
     Opened,
+    carrier::{Carrier, TOKEN_NAME},
     cookie::{CookieNames, MAX_LINE},
     record::Session,
     voucher::{KeyNames, Voucher},
@@ -14,16 +15,23 @@ use crate::{
     account::AccountId,
     clock::Timestamp,
     refresh::{Lifetimes, Schedule},
-    seal::{Sealer, Unopenable},
+    seal::{MAX_SEALED, Sealer, Unopenable},
+    secret::SessionToken,
 };
 
-/// Makes session cookies.
+/// Makes session cookies and session tokens.
 pub(crate) struct Mint {
-    sealer: Sealer,
+    sealers: Sealers,
     names: CookieNames,
     client_id: Box<str>,
     account: AccountId,
     lifetimes: Lifetimes,
+}
+
+/// What seals each of the ways a session travels.
+pub(crate) struct Sealers {
+    pub(crate) cookie: Sealer,
+    pub(crate) token: Sealer,
 }
 
 /// A session and the finished bytes of its Set-Cookie: the same for all responses of its pair.
@@ -32,8 +40,24 @@ pub(crate) struct Minted {
     pub(crate) opened: Arc<Opened>,
     /// `None` if the session is too large for a cookie; it then lives in this process alone.
     pub(crate) set_cookie: Option<HeaderValue>,
+    /// Its session token as a header's value, made when first asked for.
+    pub(crate) token: OnceLock<Option<HeaderValue>>,
     /// A number that grows with every result, to tell older ones from newer.
     pub(crate) order: u64,
+}
+
+impl Minted {
+    /// The session token as a response header's value, the same for all responses; `None` if it is too
+    /// large.
+    pub(crate) fn token_header(&self, mint: &Mint) -> Option<HeaderValue> {
+        let make = || {
+            let token = mint.token(&self.opened.session)?;
+            let mut value = HeaderValue::try_from(token.expose_secret()).ok()?;
+            value.set_sensitive(true);
+            Some(value)
+        };
+        self.token.get_or_init(make).clone()
+    }
 }
 
 /// A session does not fit into one cookie.
@@ -47,13 +71,13 @@ pub(crate) struct TooLarge {
 
 impl Mint {
     pub(crate) fn new(
-        sealer: Sealer,
+        sealers: Sealers,
         names: CookieNames,
         client_id: &str,
         account: AccountId,
         lifetimes: Lifetimes,
     ) -> Self {
-        Self { sealer, names, client_id: client_id.into(), account, lifetimes }
+        Self { sealers, names, client_id: client_id.into(), account, lifetimes }
     }
 
     pub(crate) fn names(&self) -> &CookieNames {
@@ -66,9 +90,9 @@ impl Mint {
         Arc::new(Opened { session, schedule, current_key: true, stored: None })
     }
 
-    /// Opens the value of a session cookie: one of this client and this account.
-    pub(crate) fn open(&self, value: &[u8]) -> Result<Opened, Unopenable> {
-        let opened = self.sealer.open(self.names.session(), value)?;
+    /// Opens the value of a session cookie or a session token: one of this client and this account.
+    pub(crate) fn open(&self, carrier: Carrier, value: &[u8]) -> Result<Opened, Unopenable> {
+        let opened = self.unseal(carrier, value)?;
         let session = Session::from_payload(&opened.payload, &self.client_id)
             .filter(|session| session.account == self.account)
             .ok_or(Unopenable::Broken)?;
@@ -83,7 +107,7 @@ impl Mint {
         now: Timestamp,
     ) -> Result<HeaderValue, TooLarge> {
         let payload = zeroize::Zeroizing::new(session.to_payload(&self.client_id));
-        let value = self.sealer.seal(self.names.session(), &payload);
+        let value = self.sealers.cookie.seal(self.names.session(), &payload);
         let max_age = session.times.absolute_end.since(now);
         let line = self.names.set(self.names.session(), &value, max_age);
         if line.len() > MAX_LINE {
@@ -92,13 +116,35 @@ impl Mint {
         Ok(line)
     }
 
-    /// Opens the value of the cookie of a stored session; also says whether today's key sealed it.
+    /// The session token of a session; `None` if it is larger than any that is opened again.
+    pub(crate) fn token(&self, session: &Session) -> Option<SessionToken> {
+        let payload = zeroize::Zeroizing::new(session.to_payload(&self.client_id));
+        let token = self.sealers.token.seal(TOKEN_NAME, &payload);
+        (token.len() <= MAX_SEALED).then(|| SessionToken::new(token))
+    }
+
+    /// The session token of a stored session: it never changes in what it opens.
+    pub(crate) fn voucher_token(&self, voucher: &Voucher) -> SessionToken {
+        let payload = voucher.to_payload(&self.client_id, &self.account);
+        SessionToken::new(self.sealers.token.seal(TOKEN_NAME, &payload))
+    }
+
+    fn unseal(&self, carrier: Carrier, value: &[u8]) -> Result<crate::seal::Opened, Unopenable> {
+        match carrier {
+            Carrier::Cookie => self.sealers.cookie.open(self.names.session(), value),
+            Carrier::Token => self.sealers.token.open(TOKEN_NAME, value),
+        }
+    }
+
+    /// Opens the value of the cookie or token of a stored session; also says whether today's key
+    /// sealed it.
     pub(crate) fn open_voucher(
         &self,
+        carrier: Carrier,
         value: &[u8],
         keys: &KeyNames,
     ) -> Result<(Voucher, bool), Unopenable> {
-        let opened = self.sealer.open(self.names.session(), value)?;
+        let opened = self.unseal(carrier, value)?;
         let voucher = Voucher::from_payload(&opened.payload, keys, &self.client_id, &self.account);
         Ok((voucher.ok_or(Unopenable::Broken)?, opened.current_key))
     }
@@ -106,7 +152,7 @@ impl Mint {
     /// The Set-Cookie of a stored session.
     pub(crate) fn voucher_cookie(&self, voucher: &Voucher, now: Timestamp) -> HeaderValue {
         let payload = voucher.to_payload(&self.client_id, &self.account);
-        let value = self.sealer.seal(self.names.session(), &payload);
+        let value = self.sealers.cookie.seal(self.names.session(), &payload);
         self.names.set(self.names.session(), &value, voucher.absolute_end.since(now))
     }
 
@@ -132,9 +178,11 @@ mod tests {
             absolute: Duration::from_secs(24 * 3600),
             refresh_after: Duration::from_secs(1800),
         };
-        let sealer = Sealer::new(&[SessionKey::random()], Purpose::Session, "https://a.example");
+        let key = SessionKey::random();
+        let sealer = |purpose| Sealer::new(&[key.clone()], purpose, "https://a.example");
+        let (cookie, token) = (sealer(Purpose::Session), sealer(Purpose::SessionToken));
         let names = CookieNames::new(true, "abc123", None);
-        Mint::new(sealer, names, "client", sample().account, lifetimes)
+        Mint::new(Sealers { cookie, token }, names, "client", sample().account, lifetimes)
     }
 
     fn value(line: &HeaderValue) -> Vec<u8> {
@@ -148,9 +196,21 @@ mod tests {
         let (mint, session) = (mint(), sample());
         let line = mint.set_cookie(&session, session.times.authenticated_at).unwrap();
         assert!(line.to_str().unwrap().ends_with("Max-Age=86400"));
-        let opened = mint.open(&value(&line)).unwrap();
+        let opened = mint.open(Carrier::Cookie, &value(&line)).unwrap();
         assert_eq!(opened.session.id, session.id);
         assert!(opened.current_key);
+    }
+
+    /// H03, store rule 13: a token never opens as a cookie, nor a cookie as a token.
+    #[test]
+    fn cookie_and_token_are_no_substitutes() {
+        let (mint, session) = (mint(), sample());
+        let token = mint.token(&session).unwrap();
+        let token = token.expose_secret().as_bytes();
+        assert_eq!(mint.open(Carrier::Token, token).unwrap().session.id, session.id);
+        assert!(mint.open(Carrier::Cookie, token).is_err());
+        let cookie = value(&mint.set_cookie(&session, session.times.authenticated_at).unwrap());
+        assert!(mint.open(Carrier::Token, &cookie).is_err());
     }
 
     /// C07, C11, C12: reader and writer have one limit, and it counts the whole line.
@@ -163,7 +223,7 @@ mod tests {
             match mint.set_cookie(&session, session.times.authenticated_at) {
                 Ok(line) => {
                     assert!(line.len() <= MAX_LINE);
-                    assert!(mint.open(&value(&line)).is_ok());
+                    assert!(mint.open(Carrier::Cookie, &value(&line)).is_ok());
                     largest = length;
                 }
                 Err(TooLarge { bytes }) => assert!(bytes > MAX_LINE, "{bytes} at {length}"),

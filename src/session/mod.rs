@@ -1,12 +1,13 @@
 //! What is known of a signed-in user.
 //!
 //! [`record`] is a session's content, [`id`] what names and orders it, [`cookie`] how it travels,
-//! [`mint`] the one place where its Set-Cookie is made, [`cache`] spares opening it again, and
+//! [`carrier`] in what, [`mint`] the one place where its Set-Cookie and its token are made, [`cache`] spares opening it again, and
 //! [`ledger`] keeps what changed about it in this process ([`track`] of one session). Where sessions
 //! are kept in a [`store`], the cookie holds a [`voucher`] for a record in the [`vault`], and [`pulse`] knows whether the store
 //! does its work.
 
 mod cache;
+mod carrier;
 mod cookie;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -21,11 +22,12 @@ mod vault;
 mod voucher;
 
 pub(crate) use self::{
-    cache::Cache,
+    cache::Caches,
+    carrier::{Carrier, TOKEN_HEADER},
     cookie::{Candidates, CookieNames, MAX_CANDIDATES, MAX_LINE, Reading, Traces},
     id::{Pair, SessionId},
     ledger::{Ending, Ledger, LedgerLimits},
-    mint::{Mint, Minted, TooLarge},
+    mint::{Mint, Minted, Sealers, TooLarge},
     record::{Identity, LoginMark, Session, Times, Tokens},
     store::{Lease, LeaseOwner, Leased, SessionStore, StoreError, Swap, Version},
     track::{

@@ -9,10 +9,11 @@ use std::{fmt, sync::Arc, time::SystemTime};
 #[cfg(feature = "axum")]
 pub use self::axum::{LpUserRejection, MissingLayer, NotSignedIn};
 pub use self::sessions::{SessionInfo, Sessions, SessionsError};
+pub use crate::refresh::SessionTokenError;
 use crate::{
     account::AccountId,
     refresh::{EndReason, Ended, EndedStored, Fresh, Keeper},
-    secret::AccessToken,
+    secret::{AccessToken, SessionToken},
     session::{Held, Session},
 };
 
@@ -143,6 +144,24 @@ impl LpUser {
     /// [`NoAccessToken`] for a user who is not known by a session.
     pub fn access_token(&self) -> Result<&AccessToken, NoAccessToken> {
         Ok(&self.session().tokens.access)
+    }
+
+    /// This session as a bearer token, for clients that keep no cookies: native applications, gRPC
+    /// clients, scripts.
+    ///
+    /// The client sends it as `Authorization: Bearer` (RFC 6750 §2.1), and is signed in as this user
+    /// without any check of where the request comes from. It lives as long as the session and ends with
+    /// it, wherever that is ended. Without a session store a new one comes in the response header
+    /// `lp-session-token` whenever the session has changed; with one it stays the same. Whoever has got
+    /// hold of it is this user until then: answer with it over TLS, to the user's own client, with
+    /// `Cache-Control: no-store`, and never in an address.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionTokenError`].
+    pub fn session_token(&self) -> Result<SessionToken, SessionTokenError> {
+        let keeper = self.keeper.as_ref().ok_or(SessionTokenError::NoSession)?;
+        keeper.session_token(&self.held)
     }
 
     /// A live access token for work that outlives the request: background tasks, streams.

@@ -8,7 +8,7 @@ use super::recall::{Recalled, Tickets};
 use crate::{
     clock::Timestamp,
     refresh::{depot::STORE_RETRY_AFTER, depot::Ticket, flight::Awaited, keeper::Keeper},
-    session::Held,
+    session::{Carrier, Held},
 };
 
 /// What becomes of a request after the store was asked, or a refresh awaited.
@@ -45,6 +45,7 @@ impl Keeper {
     /// With `cross_site` nothing is served, but only a session is refused for it.
     pub(crate) async fn ready(
         self: &Arc<Self>,
+        carrier: Carrier,
         tickets: Tickets,
         now: Timestamp,
         cross_site: bool,
@@ -62,6 +63,8 @@ impl Keeper {
         match self.settle(&held, considered).await {
             Awaited::Serve(served) => {
                 let cookie = |ticket: Ticket| self.mint.voucher_cookie(&ticket.voucher, now);
+                // A token stays as it is: a client may not look for another.
+                let renew = renew.filter(|_| carrier == Carrier::Cookie);
                 Ready::Serve { served, renewed: renew.map(cookie) }
             }
             other => other.into(),

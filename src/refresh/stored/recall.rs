@@ -8,7 +8,8 @@ use crate::{
     refresh::keeper::{Considered, Keeper},
     seal::Unopenable,
     session::{
-        Candidates, Held, Known, Lookup, Opened, Pair, Phase, Sighting, StoreError, Track, Voucher,
+        Candidates, Carrier, Held, Known, Lookup, Opened, Pair, Phase, Sighting, StoreError, Track,
+        Voucher,
     },
 };
 
@@ -45,8 +46,13 @@ enum Found {
 }
 
 impl Keeper {
-    /// Opens the session cookies of a request, each session once.
-    pub(crate) fn tickets(&self, depot: &Depot, candidates: &Candidates<'_>) -> Tickets {
+    /// Opens the session cookies of a request, each session once, or its token.
+    pub(crate) fn tickets(
+        &self,
+        depot: &Depot,
+        carrier: Carrier,
+        candidates: &Candidates<'_>,
+    ) -> Tickets {
         let values = match candidates {
             Candidates::Few(values) => &**values,
             Candidates::TooMany => return Tickets::TooMany,
@@ -54,7 +60,7 @@ impl Keeper {
         let mut tickets: Vec<Ticket> = Vec::with_capacity(1);
         let mut dead = !values.is_empty();
         for value in values {
-            match self.ticket(depot, value) {
+            match self.ticket(depot, carrier, value) {
                 Ok(ticket) => {
                     if !tickets.iter().any(|known| known.voucher.id == ticket.voucher.id) {
                         tickets.push(ticket);
@@ -66,20 +72,21 @@ impl Keeper {
         if tickets.is_empty() { Tickets::Nobody { dead } } else { Tickets::Some(tickets) }
     }
 
-    fn ticket(&self, depot: &Depot, value: &[u8]) -> Result<Ticket, Unopenable> {
-        if let Some(ticket) = depot.tickets.get(value) {
+    fn ticket(&self, depot: &Depot, carrier: Carrier, value: &[u8]) -> Result<Ticket, Unopenable> {
+        let opened = depot.tickets.of(carrier);
+        if let Some(ticket) = opened.get(value) {
             if ticket.track.phase() != Phase::Dropped {
                 return Ok(ticket);
             }
-            depot.tickets.remove(value);
+            opened.remove(value);
         }
         let (voucher, current_key) = self
             .mint
-            .open_voucher(value, &depot.vault.names)
+            .open_voucher(carrier, value, &depot.vault.names)
             .inspect_err(|unopenable| self.telemetry.unopenable(*unopenable))?;
         let track = self.track(&voucher);
         let ticket = Ticket { voucher: Arc::new(voucher), track, current_key };
-        depot.tickets.insert(value, ticket.clone());
+        opened.insert(value, ticket.clone());
         Ok(ticket)
     }
 
