@@ -604,10 +604,8 @@ async fn members_that_nobody_knows_are_ignored() {
 /// B27, X03, X05, X06: the code may be spent, so it is never presented again.
 #[tokio::test]
 async fn an_exchange_that_fails_after_it_was_sent_ends_the_login_with_a_retry_link() {
-    let app = App::builder()
-        .layer(|layer| layer.request_timeout(Duration::from_millis(400)))
-        .start()
-        .await;
+    let app =
+        App::builder().layer(|layer| layer.request_timeout(Duration::from_secs(2))).start().await;
     for (case, fault) in [
         ("500", Fault::status(500)),
         ("503", Fault::status(503)),

@@ -96,7 +96,7 @@ fn eager() -> AppBuilder {
         builder
             .pkce(true)
             .revoke_on_logout(true)
-            .request_timeout(Duration::from_millis(400))
+            .request_timeout(Duration::from_secs(2))
             .session_key(SessionKey::from_base64(KEY).unwrap())
     })
 }
@@ -401,7 +401,7 @@ async fn every_documented_counter_counts() {
     let counters = Counters::default();
     let _metrics = counters.listen();
     let app = App::builder()
-        .layer(|builder| builder.revoke_on_logout(true).request_timeout(Duration::from_millis(400)))
+        .layer(|builder| builder.revoke_on_logout(true).request_timeout(Duration::from_secs(2)))
         .start()
         .await;
     let mut growth = Growth { counters: &counters, seen: counters.read() };

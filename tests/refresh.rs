@@ -21,7 +21,7 @@ const HOUR: u64 = 3600;
 fn hourly() -> AppBuilder {
     App::builder()
         .sentinel(|sentinel| sentinel.access_token_lifetime(Duration::from_secs(HOUR)))
-        .layer(|layer| layer.request_timeout(Duration::from_millis(800)))
+        .layer(|layer| layer.request_timeout(Duration::from_secs(2)))
 }
 
 /// Tokens are due after 100 s and a tenth, before activity is re-sealed: a cookie that comes then is

@@ -22,7 +22,7 @@ async fn hourly() -> (AppBuilder, RiggedStore) {
     let store = RiggedStore::with_clock(clock.clone());
     let own = store.clone();
     let builder = AppBuilder::on(sentinel, clock)
-        .layer(move |layer| layer.store(own).request_timeout(Duration::from_millis(800)));
+        .layer(move |layer| layer.store(own).request_timeout(Duration::from_secs(2)));
     (builder, store)
 }
 

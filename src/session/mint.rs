@@ -179,7 +179,8 @@ mod tests {
             refresh_after: Duration::from_secs(1800),
         };
         let key = SessionKey::random();
-        let sealer = |purpose| Sealer::new(&[key.clone()], purpose, "https://a.example");
+        let sealer =
+            |purpose| Sealer::new(std::slice::from_ref(&key), purpose, "https://a.example");
         let (cookie, token) = (sealer(Purpose::Session), sealer(Purpose::SessionToken));
         let names = CookieNames::new(true, "abc123", None);
         Mint::new(Sealers { cookie, token }, names, "client", sample().account, lifetimes)

@@ -50,8 +50,8 @@ impl App {
     /// Public: `/public`. Optional: `/`. Everything else is protected: `/me` (JSON about the user),
     /// `/token` (the access token as text), `/admin` (behind `require_admin`), `/headers` (the
     /// request's headers as JSON, `_path` and `_method` among them), `/cached` (with caching headers
-    /// of its own), `/sleep` (answers after 300 ms), `/end` (ends the session), and a fallback that
-    /// answers `fallback`.
+    /// of its own), `/sleep` (answers after 300 ms), `/end` (ends the session), `/session-token` (hands
+    /// it out as a token), and a fallback that answers `fallback`.
     pub async fn start() -> Self {
         Self::builder().start().await
     }
@@ -161,6 +161,7 @@ pub fn routes(auth: &LpAuthLayer) -> Router {
         .route("/cached", get(cached))
         .route("/sleep", get(sleep))
         .route("/end", get(end))
+        .route("/session-token", get(session_token))
         .fallback(|| async { "fallback" })
 }
 
@@ -226,6 +227,15 @@ async fn sleep() -> &'static str {
 async fn end(user: LpUser) -> Result<&'static str, StatusCode> {
     user.end_session().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     Ok("ended")
+}
+
+async fn session_token(user: LpUser) -> impl IntoResponse {
+    let token = user.session_token().map(|token| token.expose_secret().to_owned());
+    let body = match token {
+        Ok(token) => json!({ "session_token": token }),
+        Err(error) => json!({ "error": error.to_string() }),
+    };
+    ([(CACHE_CONTROL, "no-store")], Json(body))
 }
 
 /// A body that axum accepts, for tests that call a service without a socket.

@@ -15,6 +15,7 @@ mod jar;
 mod quickstart;
 pub mod redis;
 mod steps;
+mod token_client;
 mod webdriver;
 
 pub use app::{App, AppBuilder, FROM_APP, counted, routes};
@@ -23,6 +24,7 @@ pub use direct::{Direct, raw};
 pub use jar::Jar;
 pub use quickstart::{Quickstart, example_program, free_port, sign_in};
 pub use steps::{Logs, eventually, raw_get};
+pub use token_client::TokenClient;
 pub use webdriver::Chromium;
 
 /// The user that `Browser::sign_in` signs in as, unless told otherwise: MockSentinel's agent.
