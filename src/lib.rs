@@ -60,13 +60,13 @@ pub use secret::{AccessToken, ClientSecret, InvalidSessionKey, SessionKey, Sessi
 pub use sentinel::{InvalidTokenApiVersion, TokenApiVersion};
 pub use session::store::{MemoryStore, SessionStore};
 pub use user::{
-    EndSessionError, FreshTokenError, LpUser, NoAccessToken, SessionInfo, SessionTokenError,
+    EndSessionError, FreshTokenError, LpApp, LpUser, NoAccessToken, SessionInfo, SessionTokenError,
     Sessions, SessionsError,
 };
 
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
-pub use user::{LpUserRejection, MissingLayer, NotSignedIn};
+pub use user::{LpAppRejection, LpUserRejection, MissingLayer, NotSignedIn, OfOtherKind};
 
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]

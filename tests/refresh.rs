@@ -321,7 +321,7 @@ async fn expires_in_is_read_in_every_form() {
 }
 
 async fn ends_at(user: LpUser) -> String {
-    let end = user.access_token_expires_at().duration_since(UNIX_EPOCH);
+    let end = user.access_token_expires_at().expect("a session").duration_since(UNIX_EPOCH);
     end.expect("after 1970").as_secs().to_string()
 }
 

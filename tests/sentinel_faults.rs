@@ -370,7 +370,10 @@ async fn a_lifetime_is_read_in_every_form() {
     let app = App::builder()
         .routes(|router, _| {
             let life = |user: LpUser| async move {
-                let life = user.access_token_expires_at().duration_since(user.authenticated_at());
+                let life = user
+                    .access_token_expires_at()
+                    .expect("a session")
+                    .duration_since(user.authenticated_at());
                 life.unwrap().as_secs().to_string()
             };
             router.route("/life", get(life))

@@ -175,7 +175,7 @@ fn describe(user: &LpUser) -> Value {
         "is_admin": user.is_admin(),
         "is_lpa": user.is_lpa(),
         "token_fingerprint": fingerprint(user),
-        "access_token_expires_at": page::rfc3339(user.access_token_expires_at()),
+        "access_token_expires_at": user.access_token_expires_at().ok().map(page::rfc3339),
         "session_expires_at": page::rfc3339(user.session_expires_at()),
     })
 }

@@ -66,7 +66,7 @@ pub(crate) fn signed_in(
         badge(user.is_admin(), "admin"),
         badge(user.is_lpa(), "LivePerson staff"),
         escape(user.account_id().as_str()),
-        rfc3339(user.access_token_expires_at()),
+        user.access_token_expires_at().map_or_else(|none| none.to_string(), rfc3339),
         rfc3339(user.session_expires_at()),
         escape(logout),
     );

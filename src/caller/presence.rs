@@ -7,7 +7,10 @@ use std::sync::Arc;
 use http::Extensions;
 
 use super::kind::RequestKind;
-use crate::{refresh::Keeper, user::LpUser};
+use crate::{
+    refresh::Keeper,
+    user::{LpApp, LpUser},
+};
 
 /// A layer has looked at this request. Without a size, so that it costs no allocation.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +76,7 @@ impl Passed {
         extensions.remove::<Presence>();
         extensions.remove::<Self>();
         extensions.remove::<SessionUnavailable>();
+        extensions.remove::<LpApp>();
         false
     }
 }

@@ -1,4 +1,4 @@
-//! Layers for single routes: a user, an admin, or whoever a condition lets in.
+//! Layers for single routes: a user, an admin, whoever a condition lets in, or an application.
 
 use std::{
     fmt,
@@ -22,11 +22,11 @@ use crate::{
     clock::Timestamp,
     refresh::Keeper,
     respond::{Mark, MarkReason},
-    user::LpUser,
+    user::{LpApp, LpUser},
 };
 
-/// Lets only some users through to a route; made by `LpAuthLayer::require_user`, `require_admin`
-/// and `require_if`.
+/// Lets only some callers through to a route; made by `LpAuthLayer::require_user`, `require_admin`,
+/// `require_if` and `require_app`.
 ///
 /// It stands beneath an `LpAuthLayer` and answers others with an empty body and a private mark,
 /// which that layer turns into the caller's language. A request that has not passed a layer is answered
@@ -44,6 +44,8 @@ enum Condition {
     User,
     Admin,
     If(Arc<dyn Fn(&LpUser) -> bool + Send + Sync>),
+    /// An application with this scope.
+    App(Arc<str>),
 }
 
 impl RequireLayer {
@@ -62,6 +64,10 @@ impl RequireLayer {
         Self { keeper, condition: Condition::If(Arc::new(condition)), max_age: None }
     }
 
+    pub(crate) fn app(keeper: Arc<Keeper>, scope: &str) -> Self {
+        Self { keeper, condition: Condition::App(scope.into()), max_age: None }
+    }
+
     /// Asks for a login that is at most this old: whoever's is older logs in afresh (at Sentinel
     /// without a page, as long as their session there lives), which renews `is_admin`.
     pub fn max_age(mut self, max_age: Duration) -> Self {
@@ -72,17 +78,21 @@ impl RequireLayer {
     /// `None` lets the request through.
     fn refusal(&self, extensions: &http::Extensions) -> Option<Refusal> {
         let user = extensions.get::<LpUser>().filter(|user| user.counts_for(&self.keeper));
-        let Some(user) = user else {
-            return Some(match extensions.get::<SessionUnavailable>() {
-                Some(unavailable) => {
-                    Refusal::Marked(MarkReason::Unavailable(unavailable.retry_after_secs()))
-                }
-                None if extensions.get::<Presence>().is_some() => {
-                    Refusal::Marked(MarkReason::NotSignedIn)
-                }
-                None => Refusal::MissingLayer,
-            });
+        let app = || extensions.get::<LpApp>().filter(|app| app.counts_for(&self.keeper));
+        let refusal = match (&self.condition, user) {
+            (Condition::App(scope), None) => match app() {
+                Some(app) => self.refusal_of_app(app, scope)?,
+                None => nobody(extensions, MarkReason::NotAnApp),
+            },
+            (Condition::App(_), Some(_)) => Refusal::Marked(MarkReason::Forbidden),
+            (_, Some(user)) => self.refusal_of_user(user)?,
+            (_, None) if app().is_some() => Refusal::Marked(MarkReason::Forbidden),
+            (_, None) => nobody(extensions, MarkReason::NotSignedIn),
         };
+        Some(refusal)
+    }
+
+    fn refusal_of_user(&self, user: &LpUser) -> Option<Refusal> {
         if let Some(max_age) = self.max_age {
             let now = Timestamp::from(self.keeper.clock.now());
             if now.since(user.authenticated_at().into()) > max_age {
@@ -93,8 +103,25 @@ impl RequireLayer {
             Condition::User => true,
             Condition::Admin => user.is_admin(),
             Condition::If(condition) => condition(user),
+            Condition::App(_) => false,
         };
         (!allowed).then_some(Refusal::Marked(MarkReason::Forbidden))
+    }
+
+    fn refusal_of_app(&self, app: &LpApp, scope: &Arc<str>) -> Option<Refusal> {
+        let missing = || Refusal::Marked(MarkReason::InsufficientScope(Arc::clone(scope)));
+        (!app.has_scope(scope)).then(missing)
+    }
+}
+
+/// Neither a user nor an application.
+fn nobody(extensions: &http::Extensions, reason: MarkReason) -> Refusal {
+    match extensions.get::<SessionUnavailable>() {
+        Some(unavailable) => {
+            Refusal::Marked(MarkReason::Unavailable(unavailable.retry_after_secs()))
+        }
+        None if extensions.get::<Presence>().is_some() => Refusal::Marked(reason),
+        None => Refusal::MissingLayer,
     }
 }
 
@@ -104,6 +131,7 @@ impl fmt::Debug for RequireLayer {
             Condition::User => "user",
             Condition::Admin => "admin",
             Condition::If(_) => "if",
+            Condition::App(_) => "app",
         };
         f.debug_struct("RequireLayer")
             .field("condition", &condition)
@@ -152,13 +180,13 @@ where
         // Gives back what `poll_ready` has reserved.
         self.inner = self.inner.clone();
         let kind = RequestKind::of(request.method(), request.headers());
-        RequireFuture { state: State::Answer { response: Some(answer(&refusal, kind)) } }
+        RequireFuture { state: State::Answer { response: Some(answer(refusal, kind)) } }
     }
 }
 
-fn answer<R: Default>(refusal: &Refusal, kind: RequestKind) -> Response<R> {
+fn answer<R: Default>(refusal: Refusal, kind: RequestKind) -> Response<R> {
     let mut response = Response::new(R::default());
-    match *refusal {
+    match refusal {
         Refusal::Marked(reason) => {
             *response.status_mut() = reason.status();
             if let MarkReason::Unavailable(seconds) = reason {

@@ -259,7 +259,7 @@ impl Shared {
         retry_after: Option<u64>,
     ) -> Answer {
         let kind = RequestKind::of(request.method(), request.headers());
-        self.refuse(reason, kind, request.uri(), retry_after)
+        self.refuse(reason, kind, request.uri(), retry_after, None)
     }
 
     /// Takes our cookies out of a request, and notes where a refusal from further in leads.

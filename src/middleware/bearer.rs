@@ -72,7 +72,7 @@ impl Shared {
         };
         // Pages of our own paths are for people, whoever asks.
         let kind = RequestKind::Navigation;
-        Some(Admission::Answer(self.refuse(reason, kind, request.uri(), None)))
+        Some(Admission::Answer(self.refuse(reason, kind, request.uri(), None, None)))
     }
 }
 

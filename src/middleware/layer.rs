@@ -111,7 +111,7 @@ impl LpAuthLayer {
     /// A new session of `user`'s that is in no store yet, for tests.
     #[cfg(feature = "test-kit")]
     pub(crate) fn begin_session(&self, user: &LpUser) -> Option<crate::refresh::NewSession> {
-        let mut session = user.session().clone();
+        let mut session = user.session()?.clone();
         session.account = self.shared.desk.account.clone();
         session.id = crate::session::SessionId::random();
         let keeper = &self.shared.keeper;
@@ -170,6 +170,15 @@ impl LpAuthLayer {
         condition: impl Fn(&LpUser) -> bool + Send + Sync + 'static,
     ) -> RequireLayer {
         RequireLayer::only_if(Arc::clone(&self.shared.keeper), condition)
+    }
+
+    /// A layer for routes that are for applications whose App-JWT has this scope, beneath this one;
+    /// see [`Builder::allow_app`](crate::Builder::allow_app).
+    ///
+    /// A user is refused with 403, an application without the scope with 403 `insufficient_scope`
+    /// (RFC 6750 §3.1).
+    pub fn require_app(&self, scope: &str) -> RequireLayer {
+        RequireLayer::app(Arc::clone(&self.shared.keeper), scope)
     }
 
     /// All sessions of a user, on whatever device: with a session store they can be listed and ended.

@@ -170,7 +170,11 @@ impl Passage {
             }
             kind => {
                 let (reason, retry_after) = (mark.reason.rejection(), mark.reason.retry_after());
-                let mut answer = shared.refuse(reason, kind, uri, retry_after);
+                let scope = match mark.reason {
+                    MarkReason::InsufficientScope(scope) => Some(scope),
+                    _ => None,
+                };
+                let mut answer = shared.refuse(reason, kind, uri, retry_after, scope);
                 self.dress(shared, answer.headers_mut());
                 Departing::Now(ours(answer))
             }

@@ -92,6 +92,7 @@ impl Shared {
         kind: RequestKind,
         uri: &Uri,
         retry_after: Option<u64>,
+        scope: Option<Arc<str>>,
     ) -> Answer {
         // Only a page that was opened can be come back to.
         let login = match kind {
@@ -107,6 +108,7 @@ impl Shared {
             again: false,
             reference: reference(),
             allow: None,
+            scope,
         };
         self.answer(&rejection, Vec::new())
     }
@@ -140,6 +142,7 @@ impl Shared {
             again: refusal.again,
             reference: reference(),
             allow: refusal.allow,
+            scope: None,
         };
         self.answer(&rejection, refusal.set_cookies)
     }

@@ -85,6 +85,12 @@ impl Ended {
         Self { state: State::Watching(watching) }
     }
 
+    /// Of somebody who is known by a token that ends then and cannot be ended before.
+    pub(crate) fn at(keeper: Arc<Keeper>, end: Timestamp) -> Self {
+        let watching = Mutex::new(Box::pin(keeper.until(end)) as BoxFuture<'static, ()>);
+        Self { state: State::Watching(watching) }
+    }
+
     /// Of a user of a unit test.
     pub(crate) fn never() -> Self {
         Self { state: State::Never }
@@ -127,6 +133,17 @@ impl Keeper {
                     first_of(woken.changed(), sleep(left)).await;
                 }
             }
+        }
+    }
+
+    /// Resolves when this time has come.
+    async fn until(self: Arc<Self>, end: Timestamp) {
+        loop {
+            let now = self.now();
+            if now >= end {
+                return;
+            }
+            sleep(end.since(now).clamp(LOOK_AT_MOST_EVERY, LOOK_EVERY)).await;
         }
     }
 

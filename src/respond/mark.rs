@@ -1,23 +1,29 @@
 //! Carries a refusal from an extractor or `require_*` up to the layer.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 
 use super::RejectionReason;
 use crate::caller::RequestKind;
 
 /// In the extensions of a response that the layer turns into the caller's language.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Mark {
     pub(crate) reason: MarkReason,
     pub(crate) kind: RequestKind,
 }
 
 /// Why a route has refused its caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MarkReason {
     NotSignedIn,
     LoginTooOld,
     Forbidden,
+    /// Nobody, where an application is asked for.
+    NotAnApp,
+    /// An application whose token lacks this scope.
+    InsufficientScope(Arc<str>),
     /// Seconds for `Retry-After`.
     Unavailable(u64),
 }
@@ -29,22 +35,24 @@ impl Mark {
 }
 
 impl MarkReason {
-    pub(crate) fn rejection(self) -> RejectionReason {
+    pub(crate) fn rejection(&self) -> RejectionReason {
         match self {
             Self::NotSignedIn => RejectionReason::NotSignedIn,
             Self::LoginTooOld => RejectionReason::LoginTooOld,
             Self::Forbidden => RejectionReason::Forbidden,
+            Self::NotAnApp => RejectionReason::NotAnApp,
+            Self::InsufficientScope(_) => RejectionReason::InsufficientScope,
             Self::Unavailable(_) => RejectionReason::Unavailable,
         }
     }
 
-    pub(crate) fn status(self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         self.rejection().status()
     }
 
-    pub(crate) fn retry_after(self) -> Option<u64> {
+    pub(crate) fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Unavailable(seconds) => Some(seconds),
+            Self::Unavailable(seconds) => Some(*seconds),
             _ => None,
         }
     }

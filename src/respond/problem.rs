@@ -46,7 +46,7 @@ pub(super) fn rejection(rejection: &Rejection) -> Response<Bytes> {
 pub(super) fn add_status_headers(response: &mut Response<Bytes>, rejection: &Rejection) {
     let headers = response.headers_mut();
     if let Some(challenge) = challenge(rejection) {
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        headers.insert(WWW_AUTHENTICATE, challenge);
     }
     if let Some(seconds) = rejection.retry_after_secs() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -57,10 +57,25 @@ pub(super) fn add_status_headers(response: &mut Response<Bytes>, rejection: &Rej
 }
 
 /// RFC 6750 §3: no error code where no credential came, or one of another kind.
-fn challenge(rejection: &Rejection) -> Option<&'static str> {
-    match rejection.reason() {
-        RejectionReason::CredentialRefused => Some("Bearer error=\"invalid_token\""),
-        RejectionReason::AmbiguousCredential => Some("Bearer error=\"invalid_request\""),
-        _ => (rejection.status() == StatusCode::UNAUTHORIZED).then_some("Bearer"),
-    }
+fn challenge(rejection: &Rejection) -> Option<HeaderValue> {
+    let plain = match rejection.reason() {
+        RejectionReason::CredentialRefused => "Bearer error=\"invalid_token\"",
+        RejectionReason::AmbiguousCredential => "Bearer error=\"invalid_request\"",
+        RejectionReason::InsufficientScope => return Some(insufficient_scope(rejection.scope())),
+        _ if rejection.status() == StatusCode::UNAUTHORIZED => "Bearer",
+        _ => return None,
+    };
+    Some(HeaderValue::from_static(plain))
+}
+
+/// Names the scope where it is one (RFC 6749 §3.3): nothing else fits between the quotes.
+fn insufficient_scope(scope: Option<&str>) -> HeaderValue {
+    let is_scope = |scope: &&str| {
+        scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+    };
+    scope
+        .filter(is_scope)
+        .map(|scope| format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""))
+        .and_then(|challenge| challenge.try_into().ok())
+        .unwrap_or(HeaderValue::from_static("Bearer error=\"insufficient_scope\""))
 }

@@ -1,6 +1,6 @@
 //! Why nobody got through.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use http::StatusCode;
 
@@ -26,6 +26,8 @@ pub struct Rejection {
     pub(crate) reference: Box<str>,
     /// `Allow` of a 405.
     pub(crate) allow: Option<&'static str>,
+    /// The scope that is missing.
+    pub(crate) scope: Option<Arc<str>>,
 }
 
 /// What a caller who does not get through can do next.
@@ -132,6 +134,12 @@ reasons! {
     /// Signed in, but not allowed.
     Forbidden = "forbidden", FORBIDDEN, "Not allowed",
         "You are signed in, but this page is not open to you.";
+    /// The route is for applications, and none has called.
+    NotAnApp = "not_an_app", UNAUTHORIZED, "For applications only",
+        "This address is for other applications, which identify themselves with an App-JWT.";
+    /// The application's token lacks the scope that the route asks for (RFC 6750 §3.1).
+    InsufficientScope = "insufficient_scope", FORBIDDEN, "Not allowed",
+        "The application's token does not have the scope that this address asks for.";
     /// Whether the caller is signed in cannot be said now.
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Just a moment",
         "Your session could not be renewed because LivePerson does not answer. You are not signed out: try again shortly.";
@@ -262,6 +270,12 @@ impl Rejection {
     #[must_use]
     pub fn allow(&self) -> Option<&'static str> {
         self.allow
+    }
+
+    /// The scope that a 403 for want of it asks for.
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
     }
 
     pub(super) fn grpc_flavor(&self) -> GrpcFlavor {

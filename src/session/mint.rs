@@ -80,6 +80,11 @@ impl Mint {
         Self { sealers, names, client_id: client_id.into(), account, lifetimes }
     }
 
+    /// The account whose users sign in here.
+    pub(crate) fn account(&self) -> &AccountId {
+        &self.account
+    }
+
     pub(crate) fn names(&self) -> &CookieNames {
         &self.names
     }

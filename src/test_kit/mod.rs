@@ -22,12 +22,14 @@
 //! # }
 //! ```
 
+mod app;
 mod lease;
 mod manual_clock;
 mod mock_sentinel;
 mod store_suite;
 mod user;
 
+pub use app::{AppBuilder, app};
 pub use lease::lease;
 pub use manual_clock::ManualClock;
 pub use mock_sentinel::{

@@ -1,5 +1,6 @@
 //! The handler's side: who has called.
 
+mod app;
 #[cfg(feature = "axum")]
 mod axum;
 mod sessions;
@@ -7,11 +8,15 @@ mod sessions;
 use std::{fmt, sync::Arc, time::SystemTime};
 
 #[cfg(feature = "axum")]
-pub use self::axum::{LpUserRejection, MissingLayer, NotSignedIn};
-pub use self::sessions::{SessionInfo, Sessions, SessionsError};
+pub use self::axum::{LpAppRejection, LpUserRejection, MissingLayer, NotSignedIn, OfOtherKind};
+pub use self::{
+    app::LpApp,
+    sessions::{SessionInfo, Sessions, SessionsError},
+};
 pub use crate::refresh::SessionTokenError;
 use crate::{
     account::AccountId,
+    jwt::IdClaims,
     refresh::{EndReason, Ended, EndedStored, Fresh, Keeper},
     secret::{AccessToken, SessionToken},
     session::{Held, Session},
@@ -42,9 +47,17 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct LpUser {
-    held: Held,
+    known: Known,
     /// Absent in a handler's unit test.
     keeper: Option<Arc<Keeper>>,
+}
+
+/// What a user is known by.
+#[derive(Clone)]
+enum Known {
+    Session(Held),
+    /// An id_token that the caller has presented, of this account.
+    IdToken(Arc<IdClaims>, AccountId),
 }
 
 /// The user has no access token: they are known by something else than a session.
@@ -75,18 +88,31 @@ pub enum FreshTokenError {
 }
 
 /// The session could not be ended; see [`LpUser::end_session`].
-#[derive(Debug, thiserror::Error)]
-#[error("the session could not be ended: try again")]
-pub struct EndSessionError(());
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndSessionError {
+    /// The store could not be asked.
+    #[error("the session could not be ended: try again")]
+    Unavailable,
+    /// The user is known by an id_token: there is no session that could end.
+    #[error("this user is not known by a session, so there is none to end")]
+    NoSession,
+}
 
 impl LpUser {
     pub(crate) fn new(held: Held, keeper: Arc<Keeper>) -> Self {
-        Self { held, keeper: Some(keeper) }
+        Self { known: Known::Session(held), keeper: Some(keeper) }
+    }
+
+    /// A user who is known by an id_token alone.
+    pub(crate) fn by_id_token(claims: Arc<IdClaims>, keeper: Arc<Keeper>) -> Self {
+        let account = keeper.mint.account().clone();
+        Self { known: Known::IdToken(claims, account), keeper: Some(keeper) }
     }
 
     #[cfg(feature = "test-kit")]
     pub(crate) fn detached(held: Held) -> Self {
-        Self { held, keeper: None }
+        Self { known: Known::Session(held), keeper: None }
     }
 
     /// Whether the sessions of `keeper` vouch for this user.
@@ -99,20 +125,34 @@ impl LpUser {
         self.keeper.as_ref().is_none_or(|own| Arc::ptr_eq(own, keeper))
     }
 
-    pub(crate) fn session(&self) -> &Session {
-        &self.held.opened.session
+    fn held(&self) -> Result<&Held, NoAccessToken> {
+        match &self.known {
+            Known::Session(held) => Ok(held),
+            Known::IdToken(..) => Err(NoAccessToken(())),
+        }
+    }
+
+    /// The session that the user is known by, if it is one.
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.held().ok().map(|held| &held.opened.session)
     }
 
     /// The user's id at LivePerson: the `sub` of the id_token, in most accounts ten digits.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.session().identity.subject
+        match &self.known {
+            Known::Session(held) => &held.opened.session.identity.subject,
+            Known::IdToken(claims, _) => &claims.subject,
+        }
     }
 
     /// The account the user signed in to.
     #[must_use]
     pub fn account_id(&self) -> &AccountId {
-        &self.session().account
+        match &self.known {
+            Known::Session(held) => &held.opened.session.account,
+            Known::IdToken(_, account) => account,
+        }
     }
 
     /// Whether the user had the admin role at login (`is_admin`).
@@ -120,20 +160,29 @@ impl LpUser {
     /// As old as [`LpUser::authenticated_at`]: Sentinel returns no id_token at a refresh.
     #[must_use]
     pub fn is_admin(&self) -> bool {
-        self.session().identity.is_admin
+        match &self.known {
+            Known::Session(held) => held.opened.session.identity.is_admin,
+            Known::IdToken(claims, _) => claims.is_admin,
+        }
     }
 
     /// Whether the user is an LPA (`is_lpa`): LivePerson's own staff, with no user record in the
     /// account.
     #[must_use]
     pub fn is_lpa(&self) -> bool {
-        self.session().identity.is_lpa
+        match &self.known {
+            Known::Session(held) => held.opened.session.identity.is_lpa,
+            Known::IdToken(claims, _) => claims.is_lpa,
+        }
     }
 
-    /// When the user logged in.
+    /// When the user logged in; for a user who is known by an id_token, when that was issued.
     #[must_use]
     pub fn authenticated_at(&self) -> SystemTime {
-        self.session().times.authenticated_at.into()
+        match &self.known {
+            Known::Session(held) => held.opened.session.times.authenticated_at.into(),
+            Known::IdToken(claims, _) => claims.issued_at.into(),
+        }
     }
 
     /// The token with which to call Conversational Cloud as this user; it was live when the request
@@ -143,7 +192,7 @@ impl LpUser {
     ///
     /// [`NoAccessToken`] for a user who is not known by a session.
     pub fn access_token(&self) -> Result<&AccessToken, NoAccessToken> {
-        Ok(&self.session().tokens.access)
+        Ok(&self.held()?.opened.session.tokens.access)
     }
 
     /// This session as a bearer token, for clients that keep no cookies: native applications, gRPC
@@ -160,8 +209,10 @@ impl LpUser {
     ///
     /// [`SessionTokenError`].
     pub fn session_token(&self) -> Result<SessionToken, SessionTokenError> {
-        let keeper = self.keeper.as_ref().ok_or(SessionTokenError::NoSession)?;
-        keeper.session_token(&self.held)
+        match (&self.keeper, self.held()) {
+            (Some(keeper), Ok(held)) => keeper.session_token(held),
+            _ => Err(SessionTokenError::NoSession),
+        }
     }
 
     /// A live access token for work that outlives the request: background tasks, streams.
@@ -191,7 +242,7 @@ impl LpUser {
     /// ```
     pub async fn fresh_access_token(&self) -> Result<AccessToken, FreshTokenError> {
         match &self.keeper {
-            Some(keeper) => token_of(keeper.fresh(&self.held).await),
+            Some(keeper) => token_of(keeper.fresh(self.held()?).await),
             None => Ok(self.access_token()?.clone()),
         }
     }
@@ -214,28 +265,35 @@ impl LpUser {
         refused: &AccessToken,
     ) -> Result<AccessToken, FreshTokenError> {
         match &self.keeper {
-            Some(keeper) => token_of(keeper.replace_token(&self.held, refused).await),
+            Some(keeper) => token_of(keeper.replace_token(self.held()?, refused).await),
             None => Err(FreshTokenError::TooNew),
         }
     }
 
     /// When the access token ends.
-    #[must_use]
-    pub fn access_token_expires_at(&self) -> SystemTime {
-        self.session().times.access_expires_at.into()
+    ///
+    /// # Errors
+    ///
+    /// [`NoAccessToken`] for a user who is not known by a session.
+    pub fn access_token_expires_at(&self) -> Result<SystemTime, NoAccessToken> {
+        Ok(self.held()?.opened.session.times.access_expires_at.into())
     }
 
     /// When the session ends if nothing more happens: the earlier of its idle and its absolute end;
-    /// without a refresh token the access token's end counts too.
+    /// without a refresh token the access token's end counts too. For a user who is known by an
+    /// id_token it is that token's end.
     #[must_use]
     pub fn session_expires_at(&self) -> SystemTime {
-        self.held.opened.schedule.ends_at.into()
+        match &self.known {
+            Known::Session(held) => held.opened.schedule.ends_at.into(),
+            Known::IdToken(claims, _) => claims.expires_at.into(),
+        }
     }
 
     /// The scope of the access token, where Sentinel has named one (RFC 6749 §3.3).
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
-        self.session().tokens.scope.as_deref()
+        self.session()?.tokens.scope.as_deref()
     }
 
     /// Ends this session, as a logout does: nothing of it is served any more by this process, the
@@ -247,27 +305,28 @@ impl LpUser {
     ///
     /// # Errors
     ///
-    /// [`EndSessionError`] if a session store cannot be asked: the session has ended in this process
-    /// alone, and the store is asked again in the background until it can be. A sealed session always
-    /// ends.
+    /// [`EndSessionError::Unavailable`] if a session store cannot be asked: the session has ended in
+    /// this process alone, and the store is asked again in the background until it can be. A sealed
+    /// session always ends. [`EndSessionError::NoSession`] for a user who is known by an id_token.
     ///
     /// # Cancel safety
     ///
     /// The session ends in this process at the first poll; ending it in the store goes on.
     pub async fn end_session(&self) -> Result<(), EndSessionError> {
+        let held = self.held().map_err(|_| EndSessionError::NoSession)?;
         let Some(keeper) = &self.keeper else { return Ok(()) };
         let ended = match &keeper.depot {
             None => {
-                let newest = keeper.end(&self.held, EndReason::Logout);
+                let newest = keeper.end(held, EndReason::Logout);
                 newest.inspect(|newest| drop(keeper.revoke_if_chosen(&newest.session))).is_some()
             }
-            Some(_) => match keeper.end_held(&self.held, Some(EndReason::Logout)).await {
+            Some(_) => match keeper.end_held(held, Some(EndReason::Logout)).await {
                 EndedStored::Everywhere { .. } => true,
-                EndedStored::HereAlone => return Err(EndSessionError(())),
+                EndedStored::HereAlone => return Err(EndSessionError::Unavailable),
             },
         };
         if ended {
-            self.held.track.forget_cookie(keeper.clock.monotonic());
+            held.track.forget_cookie(keeper.clock.monotonic());
         }
         Ok(())
     }
@@ -282,7 +341,8 @@ impl LpUser {
     ///
     /// It knows what this process knows. With a session store that is asked every five seconds, so
     /// that an end at another instance is heard of within about six; a sealed session's does not reach
-    /// this one. For a user of `test_kit::user`, who has no layer, it never resolves.
+    /// this one. For a user who is known by an id_token it is that token's end. For a user of
+    /// `test_kit::user`, who has no layer, it never resolves.
     ///
     /// The layer itself ends `text/event-stream` responses that way, unless
     /// [`Builder::end_streams`](crate::Builder::end_streams) is switched off.
@@ -322,9 +382,10 @@ impl LpUser {
     /// # }
     /// ```
     pub fn ended(&self) -> Ended {
-        match &self.keeper {
-            Some(keeper) => Ended::of(Arc::clone(keeper), self.held.clone()),
-            None => Ended::never(),
+        let Some(keeper) = &self.keeper else { return Ended::never() };
+        match &self.known {
+            Known::Session(held) => Ended::of(Arc::clone(keeper), held.clone()),
+            Known::IdToken(claims, _) => Ended::at(Arc::clone(keeper), claims.expires_at),
         }
     }
 }

@@ -174,7 +174,7 @@ impl SessionInfo {
     /// Whether `user` is signed in with this session.
     #[must_use]
     pub fn is_of(&self, user: &LpUser) -> bool {
-        let stored = user.held.opened.stored.as_ref();
+        let stored = user.held().ok().and_then(|held| held.opened.stored.as_ref());
         stored.is_some_and(|stored| stored.voucher.key == self.key)
     }
 }
