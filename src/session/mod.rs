@@ -1,12 +1,11 @@
 //! What is known of a signed-in user.
 //!
 //! [`record`] is a session's content, [`id`] what names and orders it, [`cookie`] how it travels,
-//! [`mint`] the one place where its Set-Cookie is made, [`cache`] spares opening it again, and
+//! [`mint`] the one place where its Set-Cookie is made, [`Cache`] spares opening it again, and
 //! [`ledger`] keeps what changed about it in this process ([`track`] of one session). Where sessions
 //! are kept in a [`store`], the cookie holds a [`voucher`] for a record in the [`vault`], and [`pulse`] knows whether the store
 //! does its work.
 
-mod cache;
 mod cookie;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -21,7 +20,6 @@ mod vault;
 mod voucher;
 
 pub(crate) use self::{
-    cache::Cache,
     cookie::{Candidates, CookieNames, MAX_CANDIDATES, MAX_LINE, Reading, Traces},
     id::{Pair, SessionId},
     ledger::{Ending, Ledger, LedgerLimits},
@@ -34,6 +32,7 @@ pub(crate) use self::{
     vault::{IndexedSession, Lookup, Stored, Vault},
     voucher::{KeyNames, Voucher},
 };
+pub(crate) use crate::cache::Cache;
 use crate::refresh::Schedule;
 use std::sync::Arc;
 
