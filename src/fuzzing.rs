@@ -5,7 +5,7 @@
 
 pub use crate::{
     caller::fuzzing::request_kind,
-    jwt::fuzzing::{id_token, key_set},
+    jwt::fuzzing::{bearer_claims, id_token, key_set},
     login::fuzzing::{callback_query, return_path},
     seal::fuzzing::sealed_value,
     sentinel::fuzzing::{domain_answer, retry_after, token_answer},

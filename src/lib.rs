@@ -37,6 +37,7 @@ pub mod fuzzing;
 mod model;
 
 mod account;
+mod cache;
 mod clock;
 mod error;
 mod loopback;

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     caller::{CsrfPolicy, IgnoredSchemes},
     error::{BoxError, BoxFuture},
-    jwt::{FetchKeys, IdTokenRules, IdTokenVerifier, KeySetDocument},
+    jwt::{BearerRules, BearerVerifier, FetchKeys, IdTokenRules, IdTokenVerifier, KeySetDocument},
     login::{DoubtfulClaims, Exchanges, LoginDesk, MAX_UNCLAIMING, ReturnGuard},
     middleware::{LpAuthLayer, Routes, Shared},
     refresh::{Depot, Keeper, Lifetimes, MAX_WAITING, Outbox, Tasks},
@@ -89,9 +89,17 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
              for development only"
         );
     }
+    let verifier = IdTokenVerifier::new(id_token_rules, keys, Arc::clone(&clock));
+    let jwts = BearerRules {
+        account: account.clone(),
+        id_tokens: builder.id_token_bearers,
+        apps: builder.checked_apps()?,
+    };
+    let any_jwt = jwts.id_tokens || !jwts.apps.is_empty();
+    let jwts = any_jwt.then(|| Arc::new(BearerVerifier::new(jwts, &verifier)));
     let telemetry = Telemetry::new();
     let keeper = Arc::new(Keeper {
-        verifier: IdTokenVerifier::new(id_token_rules, keys, Arc::clone(&clock)),
+        verifier,
         clock,
         mint: Mint::new(sealers, names, &client_id, account.clone(), lifetimes),
         opened: Caches::new(builder.opened_sessions),
@@ -130,6 +138,7 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
         desk: Arc::new(desk),
         routes,
         ignored_schemes,
+        jwts,
         responder: builder.responder,
         end_streams: builder.end_streams,
     })))

@@ -68,6 +68,8 @@ pub struct Builder {
     pub(super) allow_preflight: bool,
     pub(super) ignored_schemes: Vec<String>,
     pub(super) session_tokens: bool,
+    pub(super) id_token_bearers: bool,
+    pub(super) apps: Vec<String>,
     pub(super) idle_lifetime: Duration,
     pub(super) absolute_lifetime: Duration,
     pub(super) login_lifetime: Duration,
@@ -129,6 +131,8 @@ impl Builder {
             allow_preflight: false,
             ignored_schemes: Vec::new(),
             session_tokens: true,
+            id_token_bearers: false,
+            apps: Vec::new(),
             idle_lifetime: IDLE_LIFETIME,
             absolute_lifetime: ABSOLUTE_LIFETIME,
             login_lifetime: LOGIN_LIFETIME,
@@ -327,6 +331,30 @@ impl Builder {
     /// (RFC 6750); by default they are.
     pub fn session_tokens(mut self, on: bool) -> Self {
         self.session_tokens = on;
+        self
+    }
+
+    /// Whether an id_token of this client lets its user in as a bearer token (RFC 6750); by default it
+    /// does not.
+    ///
+    /// Such a user has no session and no access token, and is known until the id_token ends (LivePerson's
+    /// live ten minutes). An id_token says who somebody is to this application, not that they have sent
+    /// this request: whoever gets hold of one is its user here. It always needs the signature of a
+    /// published key of at least 2048 bits.
+    pub fn allow_id_token_bearers(mut self, on: bool) -> Self {
+        self.id_token_bearers = on;
+        self
+    }
+
+    /// Lets the application with this client id in by its App-JWT (client credentials, V2), as an
+    /// [`LpApp`](crate::LpApp). Call it once for each; by default there is none.
+    ///
+    /// Its requests then pass on every protected path: guard what is for users with the extractor of
+    /// [`LpUser`] or `require_user`, and what is for applications with
+    /// [`require_app`](crate::LpAuthLayer::require_app). Delegated tokens, by which an application acts
+    /// for a consumer, are refused.
+    pub fn allow_app(mut self, client_id: impl Into<String>) -> Self {
+        self.apps.push(client_id.into());
         self
     }
 

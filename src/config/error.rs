@@ -143,6 +143,7 @@ settings! {
     TrustedOrigin = "trusted_origin";
     ExternalPrefix = "external_prefix";
     IgnoredSchemes = "ignore_authorization_schemes";
+    Apps = "allow_app";
     IdleLifetime = "idle_lifetime";
     AbsoluteLifetime = "absolute_lifetime";
     LoginLifetime = "login_lifetime";

@@ -251,6 +251,17 @@ impl Builder {
         self.trusted_origins.iter().map(origin).collect()
     }
 
+    pub(super) fn checked_apps(&self) -> Result<Box<[Box<str>]>, ConfigError> {
+        let app = |client_id: &String| {
+            if client_id.is_empty() || !client_id.bytes().all(|b| b.is_ascii_graphic()) {
+                let problem = "a client id is a UUID that LivePerson has assigned";
+                return Err(ConfigError::invalid(Setting::Apps, problem));
+            }
+            Ok(client_id.as_str().into())
+        };
+        self.apps.iter().map(app).collect()
+    }
+
     pub(super) fn checked_schemes(&self) -> Result<Vec<Box<str>>, ConfigError> {
         let scheme = |name: &String| {
             let problem = if name.eq_ignore_ascii_case("bearer") {

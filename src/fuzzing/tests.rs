@@ -73,6 +73,8 @@ replay! {
     seeds_of_token_answers_yield_usable_tokens_or_none = token_answer;
     /// E04 to E12.
     seeds_of_id_tokens_are_believed_only_if_our_key_signed_them = id_token;
+    /// E10, E11.
+    seeds_of_bearer_claims_name_a_user_or_an_accepted_service = bearer_claims;
     /// E24.
     seeds_of_key_sets_verify_only_what_their_keys_signed = key_set;
     /// X20.

@@ -9,9 +9,11 @@
 use serde_json::Value;
 
 use super::{
+    bearer_claims::BearerClaims,
+    candidate::Candidate,
     jwks::KeySet,
-    rules::{IdTokenRules, IdTokenSignature, TokenSource},
-    verifier::Candidate,
+    rules::{BearerRules, IdTokenRules, IdTokenSignature},
+    token::Object,
 };
 use crate::clock::Timestamp;
 
@@ -23,19 +25,31 @@ const TOKEN: &str = "eyJraWQiOiJrIiwidHlwIjoiSldUIiwiYWxnIjoiUlMyNTYifQ.eyJzdWIi
 const MODULUS: &str = "wizFwf_qdzRAG3PUjbhaYurKb2ShDbbY2A0cUbRSJYCiKgD2CrRv7Rqu2IBUQzoTY1qJk_b3fil_-0CMrOUErlg_HpqSmQDjsOHJiUhkFaJEZU5xsy5gB9aokibzlbbgx8pAevB4odPwxybGKcDhC5vC8IvmUFJtAGG2V8iE4OQUnMawb_CdsiVHQoY66OPGPmlHOlrY0zPcxy0tvs8Abc8dolSxP0MtliBw24mWB9UcLD4kSq2fuiuTTPMR8UD3bMD_UvmimbG85ddpI7MKe0ipJmFLvT_vLEEXDRyyP5qFciRm6np1D4x1bwhuras5i0Cd2qLjZLYr_xl5gc54_w";
 const KEYS: &str = r#"{"keys":[{"kty":"RSA","use":"sig","alg":"RS256","kid":"k","n":"wizFwf_qdzRAG3PUjbhaYurKb2ShDbbY2A0cUbRSJYCiKgD2CrRv7Rqu2IBUQzoTY1qJk_b3fil_-0CMrOUErlg_HpqSmQDjsOHJiUhkFaJEZU5xsy5gB9aokibzlbbgx8pAevB4odPwxybGKcDhC5vC8IvmUFJtAGG2V8iE4OQUnMawb_CdsiVHQoY66OPGPmlHOlrY0zPcxy0tvs8Abc8dolSxP0MtliBw24mWB9UcLD4kSq2fuiuTTPMR8UD3bMD_UvmimbG85ddpI7MKe0ipJmFLvT_vLEEXDRyyP5qFciRm6np1D4x1bwhuras5i0Cd2qLjZLYr_xl5gc54_w","e":"AQAB"}]}"#;
 
+fn id_token_rules(signature: IdTokenSignature) -> IdTokenRules {
+    IdTokenRules { client_id: "the-client".into(), issuer: None, signature }
+}
+
+fn bearer_rules(id_tokens: bool, apps: &[&str]) -> BearerRules {
+    let account = "the-account".parse().expect("an account id");
+    BearerRules { account, id_tokens, apps: apps.iter().map(|app| (*app).into()).collect() }
+}
+
 /// Whether `token` is believed under the strict policy, given `keys` that are fresh.
 fn is_believed(token: &str, keys: &KeySet) -> bool {
-    let rules =
-        |signature| IdTokenRules { client_id: "the-client".into(), issuer: None, signature };
-    let verdict = |signature, source| {
-        let now = Timestamp::from_millis(NOW);
-        let claims = Candidate::read(&rules(signature), token, source, None, now).ok()?;
-        claims.decide(keys).ok().map(|claims| claims.signature_checked)
+    let now = Timestamp::from_millis(NOW);
+    let strict = || {
+        let rules = id_token_rules(IdTokenSignature::Required);
+        Candidate::id_token(&rules, token, None, now).ok()?.decide(keys).ok()
     };
-    let strict = verdict(IdTokenSignature::Required, TokenSource::TokenEndpoint);
-    let bearer = verdict(IdTokenSignature::Published, TokenSource::Bearer);
-    assert_ne!(strict, Some(false), "believed without a signature");
-    assert_eq!(strict, bearer, "a bearer needs what the strict policy needs");
+    let bearer = || {
+        let rules = id_token_rules(IdTokenSignature::Published);
+        let accepted = bearer_rules(true, &["the-app"]);
+        Candidate::bearer(&accepted, &rules, token, now).ok()?.decide(keys).ok()
+    };
+    let strict = strict();
+    assert!(strict.as_ref().is_none_or(|claims| claims.signature_checked), "without a signature");
+    let as_bearer = strict.clone().map(std::sync::Arc::new).map(BearerClaims::User);
+    assert_eq!(bearer(), as_bearer, "a bearer needs what the strict policy needs");
     strict.is_some()
 }
 
@@ -66,4 +80,30 @@ pub fn key_set(data: &[u8]) -> bool {
         assert!(listed.iter().any(|key| modulus(key).ends_with(&ours)), "verified without the key");
     }
     believed
+}
+
+/// The payload of a caller's token names a user of our client, or a service of our list that calls
+/// our account with a short list of scopes; it does so only where such tokens are switched on.
+pub fn bearer_claims(data: &[u8]) -> bool {
+    let Some(payload) = Object::parse(data) else { return false };
+    let (ids, now) = (id_token_rules(IdTokenSignature::Published), Timestamp::from_millis(NOW));
+    let read = |id_tokens, apps: &[&str]| {
+        BearerClaims::check(&payload, &ids, &bearer_rules(id_tokens, apps), now)
+    };
+    let Ok(claims) = read(true, &["the-app", "another-app"]) else { return false };
+    assert!(claims.valid_until() > now, "over already: {claims:?}");
+    match &claims {
+        BearerClaims::User(user) => {
+            assert!((1..=256).contains(&user.subject.len()) && !user.signature_checked);
+            assert!(read(false, &["the-app", "another-app"]).is_err(), "not switched on");
+        }
+        BearerClaims::App(app) => {
+            assert!(["the-app", "another-app"].contains(&&*app.client_id), "{app:?}");
+            assert!(app.account == "the-account" && app.scopes.len() <= 128, "{app:?}");
+            let is_plain = |scope: &str| scope.bytes().all(|byte| byte.is_ascii_graphic());
+            assert!(app.scopes.iter().all(|scope| !scope.is_empty() && is_plain(scope)));
+            assert!(read(true, &[]).is_err() && read(true, &["a-third"]).is_err(), "not accepted");
+        }
+    }
+    true
 }

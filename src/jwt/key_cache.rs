@@ -68,6 +68,8 @@ impl KeyCache {
 
     /// Finds a set that `fits`, or one so fresh that nothing better can be had.
     ///
+    /// The set comes with the time until which a verdict by it may be kept.
+    ///
     /// Waits for at most one fetch, which all callers share; those whose key is at hand do not wait
     /// for it, unless the set has reached [`MAX_AGE`].
     ///
@@ -82,7 +84,7 @@ impl KeyCache {
         &self,
         host: &str,
         fits: impl Fn(&KeySet) -> bool,
-    ) -> Result<Arc<KeySet>, BoxError> {
+    ) -> Result<Keys, BoxError> {
         let host = self.host(host);
         let mut flight = match self.plan(&host, &fits) {
             Plan::Use(keys) => return Ok(keys),
@@ -143,9 +145,18 @@ impl KeyCache {
     }
 }
 
+/// The keys of a host, as they are known now.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    pub(super) set: Arc<KeySet>,
+    /// When a verdict by these keys is to be made again, as a monotonic reading: one of them may
+    /// have been withdrawn meanwhile.
+    pub(super) good_until: Duration,
+}
+
 /// What a caller does.
 enum Plan {
-    Use(Arc<KeySet>),
+    Use(Keys),
     Fail(SharedError),
     Await(watch::Receiver<()>),
 }
@@ -191,6 +202,17 @@ struct Known {
     answered: Duration,
 }
 
+impl Known {
+    /// A verdict lasts until the host is asked again. Where that is overdue, as the host cannot be
+    /// asked, it lasts as long as if the host had just confirmed the keys: to ask sooner would let
+    /// callers wait for a host that is down, and tell nothing new.
+    fn keys(&self, now: Duration) -> Keys {
+        let due = self.answered + MAX_AGE;
+        let good_until = if due > now { due } else { now + MAX_AGE };
+        Keys { set: self.keys.clone(), good_until }
+    }
+}
+
 impl State {
     /// Decides whether a caller has to await an answer of the host.
     fn must_ask(&self, now: Duration, fits: impl Fn(&KeySet) -> bool) -> bool {
@@ -202,14 +224,10 @@ impl State {
     }
 
     /// Gives what there is: keys that fit or that were just fetched, else the last failure.
-    fn settle(
-        &self,
-        now: Duration,
-        fits: impl Fn(&KeySet) -> bool,
-    ) -> Result<Arc<KeySet>, SharedError> {
+    fn settle(&self, now: Duration, fits: impl Fn(&KeySet) -> bool) -> Result<Keys, SharedError> {
         match self.known(now) {
             Some(known) if now.saturating_sub(known.answered) < COOLDOWN || fits(&known.keys) => {
-                Ok(known.keys.clone())
+                Ok(known.keys(now))
             }
             _ => {
                 Err(self.failure.clone().unwrap_or_else(|| SharedError::new(FetchError::NoAnswer)))

@@ -1,6 +1,8 @@
-//! What an application demands of an id_token.
+//! What an application demands of a token.
 
 use std::str::FromStr;
+
+use crate::account::AccountId;
 
 /// Whether an id_token that comes straight from the token endpoint needs a signature that a
 /// published key verifies.
@@ -48,7 +50,7 @@ impl FromStr for IdTokenSignature {
     }
 }
 
-/// The demands that differ between applications.
+/// The demands on id_tokens that differ between applications.
 #[derive(Clone, Debug)]
 pub(crate) struct IdTokenRules {
     /// The only audience.
@@ -67,17 +69,38 @@ const LEAST_BITS: usize = 2048;
 /// The key of LivePerson's documented example; nothing smaller is ever used.
 pub(super) const LEAST_BITS_PUBLISHED: usize = 1024;
 
-/// Who handed over a token.
+/// Which JWTs are believed when a caller presents them.
+#[derive(Clone, Debug)]
+pub(crate) struct BearerRules {
+    /// The account whose App-JWTs are meant: their only audience.
+    pub(crate) account: AccountId,
+    /// Whether an id_token of our own client stands for its user.
+    pub(crate) id_tokens: bool,
+    /// The clients (`azp`) whose App-JWTs are accepted; empty for none.
+    pub(crate) apps: Box<[Box<str>]>,
+}
+
+impl BearerRules {
+    pub(super) fn accepts_app(&self, client_id: &str) -> bool {
+        self.apps.iter().any(|app| **app == *client_id)
+    }
+}
+
+/// Which keys may verify a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TokenSource {
-    /// Sentinel's token endpoint, over TLS, in answer to our own request.
-    TokenEndpoint,
-    /// Whoever called us.
-    #[cfg_attr(
-        not(any(test, fuzzing)),
-        expect(dead_code, reason = "no id_token is accepted as a bearer yet")
-    )]
-    Bearer,
+pub(super) struct KeyDemand {
+    /// The smallest modulus.
+    pub(super) least_bits: usize,
+    /// Whether the token may do without a key, if none is published.
+    pub(super) believes_unsigned: bool,
+}
+
+impl KeyDemand {
+    /// A published key of a size that fits RS256; what a caller presents is never believed with less.
+    pub(super) const FULL: Self = Self { least_bits: LEAST_BITS, believes_unsigned: false };
+
+    /// Any published key, or none if none is published.
+    const LENIENT: Self = Self { least_bits: LEAST_BITS_PUBLISHED, believes_unsigned: true };
 }
 
 impl IdTokenRules {
@@ -88,14 +111,13 @@ impl IdTokenRules {
         }
     }
 
-    /// The smallest modulus that may verify a token of this source.
-    pub(super) fn least_bits(&self, source: TokenSource) -> usize {
-        if self.believes_unsigned(source) { LEAST_BITS_PUBLISHED } else { LEAST_BITS }
-    }
-
-    /// Whether a token of this source may do without a key, if none is published.
-    pub(super) fn believes_unsigned(&self, source: TokenSource) -> bool {
-        self.signature == IdTokenSignature::Published && source == TokenSource::TokenEndpoint
+    /// What vouches for an id_token that came from Sentinel's token endpoint, over TLS, in answer to
+    /// our own request.
+    pub(super) fn keys_at_login(&self) -> KeyDemand {
+        match self.signature {
+            IdTokenSignature::Published => KeyDemand::LENIENT,
+            IdTokenSignature::Required => KeyDemand::FULL,
+        }
     }
 }
 

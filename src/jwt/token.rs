@@ -1,6 +1,6 @@
 //! A token taken apart (RFC 7515 §7.1), before anything in it is believed.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 use serde::{
     Deserialize, Deserializer,
@@ -15,6 +15,9 @@ const MAX_LEN: usize = 16 * 1024;
 
 /// Longer than a UUID, a thumbprint or a date with a word.
 const MAX_KEY_ID_LEN: usize = 256;
+
+/// RSA signatures of 1024 to 8192 bits; anything else is none.
+const SIGNATURE_LENS: RangeInclusive<usize> = 128..=1024;
 
 /// The parts of a token whose header this crate can follow. Nothing is verified yet.
 #[derive(Debug)]
@@ -41,12 +44,11 @@ impl<'a> UnverifiedToken<'a> {
         let signature = decode(signature)?;
         let header = Object::parse(&header).ok_or(Refusal::Header)?;
         let key_id = follow(&header)?;
-        Ok(Self {
-            key_id,
-            payload: Object::parse(&payload).ok_or(Refusal::Payload)?,
-            signed: signed.as_bytes(),
-            signature,
-        })
+        let payload = Object::parse(&payload).ok_or(Refusal::Payload)?;
+        if !SIGNATURE_LENS.contains(&signature.len()) {
+            return Err(Refusal::Signature);
+        }
+        Ok(Self { key_id, payload, signed: signed.as_bytes(), signature })
     }
 }
 

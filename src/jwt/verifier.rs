@@ -1,4 +1,4 @@
-//! From a text that somebody handed over to claims that are believed.
+//! From an id_token of the token endpoint to claims that are believed.
 
 use std::{
     fmt,
@@ -9,20 +9,22 @@ use std::{
 };
 
 use super::{
-    claims::IdClaims,
+    candidate::Candidate,
     error::{IdTokenError, Refusal},
+    id_claims::IdClaims,
     jwks::KeySet,
     key_cache::{FetchKeys, KeyCache},
-    rules::{IdTokenRules, TokenSource},
+    rules::IdTokenRules,
     token::UnverifiedToken,
 };
 use crate::clock::{Clock, Timestamp};
 
 /// Verifies id_tokens of any Sentinel host against the keys that the host publishes.
 pub(crate) struct IdTokenVerifier {
-    rules: IdTokenRules,
-    keys: KeyCache,
-    clock: Arc<dyn Clock>,
+    pub(super) rules: IdTokenRules,
+    /// Shared with the verifier of bearer tokens: one fetch serves both.
+    pub(super) keys: Arc<KeyCache>,
+    pub(super) clock: Arc<dyn Clock>,
     warned: AtomicBool,
 }
 
@@ -34,13 +36,13 @@ impl IdTokenVerifier {
     ) -> Self {
         Self {
             rules,
-            keys: KeyCache::new(keys, clock.clone()),
+            keys: Arc::new(KeyCache::new(keys, clock.clone())),
             clock,
             warned: AtomicBool::new(false),
         }
     }
 
-    /// Verifies one token.
+    /// Verifies a token that has come straight from the token endpoint.
     ///
     /// `host` is the origin whose keys count. `access_token` is the one that came in the same
     /// answer, if any: a token's `at_hash` must belong to it. What needs no key is checked first, so
@@ -58,14 +60,13 @@ impl IdTokenVerifier {
         &self,
         host: &str,
         token: &str,
-        source: TokenSource,
         access_token: Option<&str>,
     ) -> Result<IdClaims, IdTokenError> {
         let now = self.clock.now().into();
-        let candidate = Candidate::read(&self.rules, token, source, access_token, now)?;
+        let candidate = Candidate::id_token(&self.rules, token, access_token, now)?;
         let keys = self.keys.find(host, |keys| candidate.has_key_in(keys));
         let keys = keys.await.map_err(IdTokenError::KeysUnavailable)?;
-        let claims = candidate.decide(&keys)?;
+        let claims = candidate.decide(&keys.set)?;
         if !claims.signature_checked {
             self.warn_once(host);
         }
@@ -89,64 +90,22 @@ impl fmt::Debug for IdTokenVerifier {
     }
 }
 
-/// RSA signatures of 1024 to 8192 bits; anything else is none.
-const SIGNATURE_LENS: std::ops::RangeInclusive<usize> = 128..=1024;
-
-/// A token with nothing wrong but, perhaps, its signature.
-#[derive(Debug)]
-pub(super) struct Candidate<'a> {
-    token: UnverifiedToken<'a>,
-    claims: IdClaims,
-    least_bits: usize,
-    believes_unsigned: bool,
-}
-
-impl<'a> Candidate<'a> {
-    /// Checks all of a token but its signature.
-    pub(super) fn read(
+impl<'a> Candidate<'a, IdClaims> {
+    /// Checks all of an id_token of the token endpoint but its signature.
+    pub(super) fn id_token(
         rules: &IdTokenRules,
         token: &'a str,
-        source: TokenSource,
         access_token: Option<&str>,
         now: Timestamp,
     ) -> Result<Self, Refusal> {
         let token = UnverifiedToken::parse(token)?;
-        if !SIGNATURE_LENS.contains(&token.signature.len()) {
-            return Err(Refusal::Signature);
-        }
-        Ok(Self {
-            claims: IdClaims::check(&token.payload, rules, access_token, now)?,
-            token,
-            least_bits: rules.least_bits(source),
-            believes_unsigned: rules.believes_unsigned(source),
-        })
-    }
-
-    /// Whether the set has a key that may have signed this token.
-    pub(super) fn has_key_in(&self, keys: &KeySet) -> bool {
-        let key_id = self.token.key_id.as_deref();
-        keys.candidates(key_id, self.least_bits).next().is_some()
+        let claims = IdClaims::check(&token.payload, rules, access_token, now)?;
+        Ok(Self { token, claims, demand: rules.keys_at_login() })
     }
 
     /// Checks the signature. `keys` either has a key for this token or is fresh.
-    ///
-    /// A token without `kid` is tried with every key of the set. Without any key that may have
-    /// signed it, a token is believed only if its rules and source allow that (OpenID Connect Core
-    /// §3.1.3.7, item 6).
     pub(super) fn decide(self, keys: &KeySet) -> Result<IdClaims, Refusal> {
-        let key_id = self.token.key_id.as_deref();
-        let signature_checked = if self.has_key_in(keys) {
-            let (signed, signature) = (self.token.signed, &*self.token.signature);
-            let mut candidates = keys.candidates(key_id, self.least_bits);
-            if !candidates.any(|key| key.verifies(signed, signature)) {
-                return Err(Refusal::Signature);
-            }
-            true
-        } else if self.believes_unsigned {
-            false
-        } else {
-            return Err(Refusal::UnknownKey);
-        };
+        let signature_checked = self.check_signature(keys)?;
         Ok(IdClaims { signature_checked, ..self.claims })
     }
 }

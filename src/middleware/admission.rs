@@ -14,6 +14,7 @@ use crate::{
     caller::{Brought, CsrfPolicy, Passed, Presence, RequestKind, SessionUnavailable},
     clock::Timestamp,
     error::BoxFuture,
+    jwt::{BearerClaims, BearerError},
     refresh::{Considered, Departure, Found, Landing, Ready, Tickets},
     respond::RejectionReason,
     session::{Carrier, Held, Traces},
@@ -28,16 +29,23 @@ pub(crate) enum Admission {
     Answer(Answer),
     /// We answer as soon as this resolves; the inner service is not needed.
     AnswerLater(BoxFuture<'static, Answer>),
-    /// A refresh comes first, or a store is asked; then it is forwarded or answered.
-    Wait(BoxFuture<'static, Ready>, Waiting),
+    /// A refresh comes first, a store is asked or a token verified; then it is forwarded or answered.
+    Wait(BoxFuture<'static, Awaited>, Waiting),
+}
+
+/// What a request has waited for.
+#[derive(Debug)]
+pub(crate) enum Awaited {
+    Session(Ready),
+    Jwt(Result<Arc<BearerClaims>, BearerError>),
 }
 
 /// A request whose session is being looked up, or refreshed first.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     /// The sealed session that the request has brought.
-    brought: Option<Held>,
-    facts: Facts,
+    pub(super) brought: Option<Held>,
+    pub(super) facts: Facts,
 }
 
 /// What has been found out about a request on its way to a decision.
@@ -134,8 +142,9 @@ impl Shared {
             Considered::Wait { served } => {
                 let keeper = Arc::clone(&self.keeper);
                 let brought = held.clone();
-                let wait =
-                    Box::pin(async move { keeper.refresh_first(&brought, served).await.into() });
+                let wait = Box::pin(async move {
+                    Awaited::Session(keeper.refresh_first(&brought, served).await.into())
+                });
                 Admission::Wait(wait, Waiting { brought: Some(held), facts })
             }
             Considered::Over { dead } => self.nobody(facts, request, dead),
@@ -152,7 +161,9 @@ impl Shared {
         let cross_site = self.is_cross_site(facts, request);
         let keeper = Arc::clone(&self.keeper);
         let Facts { carrier, now, .. } = facts;
-        let ready = Box::pin(async move { keeper.ready(carrier, tickets, now, cross_site).await });
+        let ready = Box::pin(async move {
+            Awaited::Session(keeper.ready(carrier, tickets, now, cross_site).await)
+        });
         Admission::Wait(ready, Waiting { brought: None, facts })
     }
 
@@ -164,14 +175,18 @@ impl Shared {
             && !self.desk.csrf.allows(request.headers())
     }
 
-    /// A request has waited for its session.
+    /// A request has waited for its session, or for the verdict on its token.
     pub(crate) fn after_wait<B>(
         self: &Arc<Self>,
-        ready: Ready,
+        awaited: Awaited,
         waiting: Waiting,
         request: &mut Request<B>,
     ) -> Admission {
         let Waiting { brought, facts } = waiting;
+        let ready = match awaited {
+            Awaited::Session(ready) => ready,
+            Awaited::Jwt(verdict) => return self.after_verdict(verdict, facts, request),
+        };
         match ready {
             Ready::Serve { served, renewed } => {
                 let brought = brought.unwrap_or_else(|| served.clone());
@@ -182,24 +197,29 @@ impl Shared {
             Ready::CrossSite => {
                 Admission::Answer(self.refuse_request(RejectionReason::CrossSite, request, None))
             }
-            // What another site asks for passes nowhere while it cannot be said who asks.
-            Ready::Unavailable(seconds)
-                if facts.route == Route::Optional && !self.is_cross_site(facts, request) =>
-            {
-                let origin = self.strip(facts, request, false);
-                let kind = RequestKind::of(request.method(), request.headers());
-                let extensions = request.extensions_mut();
-                extensions.insert(Presence);
-                extensions.insert(SessionUnavailable::new(seconds, kind));
-                extensions.insert(Passed::new(Arc::clone(&self.keeper)));
-                Admission::Forward(Passage::anonymous(origin, true))
-            }
-            Ready::Unavailable(seconds) => Admission::Answer(self.refuse_request(
-                RejectionReason::Unavailable,
-                request,
-                Some(seconds),
-            )),
+            Ready::Unavailable(seconds) => self.unavailable(seconds, facts, request),
         }
+    }
+
+    /// Who calls cannot be said now.
+    pub(super) fn unavailable<B>(
+        self: &Arc<Self>,
+        seconds: u64,
+        facts: Facts,
+        request: &mut Request<B>,
+    ) -> Admission {
+        // What another site asks for passes nowhere while it cannot be said who asks.
+        if facts.route != Route::Optional || self.is_cross_site(facts, request) {
+            let reason = RejectionReason::Unavailable;
+            return Admission::Answer(self.refuse_request(reason, request, Some(seconds)));
+        }
+        let origin = self.strip(facts, request, false);
+        let kind = RequestKind::of(request.method(), request.headers());
+        let extensions = request.extensions_mut();
+        extensions.insert(Presence);
+        extensions.insert(SessionUnavailable::new(seconds, kind));
+        extensions.insert(Passed::new(Arc::clone(&self.keeper)));
+        Admission::Forward(Passage::anonymous(origin, true))
     }
 
     /// Puts the user into the request and takes our cookies out.
@@ -263,7 +283,12 @@ impl Shared {
     }
 
     /// Takes our cookies out of a request, and notes where a refusal from further in leads.
-    fn strip<B>(&self, facts: Facts, request: &mut Request<B>, dead_session: bool) -> Origin {
+    pub(super) fn strip<B>(
+        &self,
+        facts: Facts,
+        request: &mut Request<B>,
+        dead_session: bool,
+    ) -> Origin {
         self.keeper.mint.names().strip_traced(request.headers_mut(), facts.cookies);
         Origin::of(request, facts.cookies.logins || dead_session)
     }

@@ -6,15 +6,32 @@ use std::sync::Arc;
 use http::{Request, header::AUTHORIZATION};
 
 use super::{
-    admission::{Admission, Facts},
+    admission::{Admission, Awaited, Facts, Waiting},
+    outgoing::Passage,
+    route::Route,
     shared::Shared,
 };
 use crate::{
-    caller::{Authorization, IgnoredSchemes, RequestKind},
+    caller::{Authorization, IgnoredSchemes, Passed, Presence, RequestKind},
+    clock::Timestamp,
+    error::{BoxError, BoxFuture},
+    jwt::{BearerClaims, BearerError},
     refresh::{Found, Tickets},
     respond::RejectionReason,
     session::{Candidates, Carrier},
+    user::{LpApp, LpUser},
 };
+
+/// When keys that cannot be had may be there, in seconds.
+const KEYS_RETRY_AFTER: u64 = 5;
+
+/// What is known of a JWT.
+enum Judged {
+    /// It was believed before.
+    Now(Arc<BearerClaims>),
+    /// It has to be verified.
+    Later(BoxFuture<'static, Awaited>),
+}
 
 impl Shared {
     /// Decides about a request with an `Authorization` header that counts.
@@ -32,7 +49,16 @@ impl Shared {
             }
         };
         let facts = Facts { carrier: Carrier::Token, ..facts };
-        if !self.keeper.session_tokens || is_jwt(token) {
+        if is_jwt(token) {
+            return match self.judge_jwt(token, facts.now) {
+                None => self.nobody(facts, request, false),
+                Some(Judged::Now(claims)) => self.let_in_by(&claims, facts, request),
+                Some(Judged::Later(verdict)) => {
+                    Admission::Wait(verdict, Waiting { brought: None, facts })
+                }
+            };
+        }
+        if !self.keeper.session_tokens {
             return self.nobody(facts, request, false);
         }
         let candidates = Candidates::one(token.as_bytes());
@@ -46,6 +72,68 @@ impl Shared {
                 Found::Nobody { .. } | Found::Ambiguous => self.nobody(facts, request, false),
             },
         }
+    }
+
+    /// What is known of a JWT; `None` if none lets anybody in.
+    fn judge_jwt(&self, token: &str, now: Timestamp) -> Option<Judged> {
+        let jwts = self.jwts.as_ref()?;
+        if let Some(claims) = jwts.lookup(token, now) {
+            return Some(Judged::Now(claims));
+        }
+        let (jwts, keeper) = (Arc::clone(jwts), Arc::clone(&self.keeper));
+        let token = zeroize::Zeroizing::new(token.to_owned());
+        Some(Judged::Later(Box::pin(async move {
+            let host = async {
+                let host = keeper.sentinel.host(keeper.mint.account()).await;
+                host.map(|host| host.as_str().to_owned()).map_err(BoxError::from)
+            };
+            Awaited::Jwt(jwts.verify(&token, host).await)
+        })))
+    }
+
+    /// A JWT has been verified.
+    pub(super) fn after_verdict<B>(
+        self: &Arc<Self>,
+        verdict: Result<Arc<BearerClaims>, BearerError>,
+        facts: Facts,
+        request: &mut Request<B>,
+    ) -> Admission {
+        match verdict {
+            Ok(claims) => self.let_in_by(&claims, facts, request),
+            Err(error @ BearerError::Refused(_)) => {
+                tracing::debug!(reason = error.as_str(), "bearer token refused");
+                self.nobody(facts, request, false)
+            }
+            Err(error @ BearerError::KeysUnavailable(_)) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "who calls by a bearer token cannot be said");
+                self.unavailable(KEYS_RETRY_AFTER, facts, request)
+            }
+        }
+    }
+
+    /// Puts the user or the application that a JWT names into the request. The token itself stays
+    /// there: it is LivePerson's, and the inner service may have use for it.
+    fn let_in_by<B>(
+        self: &Arc<Self>,
+        claims: &BearerClaims,
+        facts: Facts,
+        request: &mut Request<B>,
+    ) -> Admission {
+        let origin = self.strip(facts, request, false);
+        let keeper = Arc::clone(&self.keeper);
+        let extensions = request.extensions_mut();
+        match claims {
+            BearerClaims::User(claims) => {
+                extensions.insert(LpUser::by_id_token(Arc::clone(claims), keeper));
+            }
+            BearerClaims::App(claims) => {
+                extensions.insert(LpApp::new(Arc::clone(claims), Arc::clone(&keeper)));
+                extensions.insert(Presence);
+                extensions.insert(Passed::new(keeper));
+            }
+        }
+        Admission::Forward(Passage::by_jwt(origin, facts.route == Route::Optional))
     }
 
     /// The same on one of our own paths: only a logout takes a token.

@@ -14,12 +14,12 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    admission::{Admission, Waiting},
+    admission::{Admission, Awaited, Waiting},
     body::ResponseBody,
     outgoing::{Departing, Passage},
     shared::{Answer, Shared, ours},
 };
-use crate::{error::BoxFuture, refresh::Ready};
+use crate::error::BoxFuture;
 
 pin_project! {
     /// The response future of [`LpAuth`](super::LpAuth).
@@ -42,8 +42,8 @@ pin_project! {
     #[project = StateProj]
     #[project_replace = StateTaken]
     enum State<S, B, F, R> {
-        /// A refresh comes first, or a store is asked.
-        Wait { work: BoxFuture<'static, Ready>, held: Option<Parked<S, B>> },
+        /// A refresh comes first, a store is asked or a token verified.
+        Wait { work: BoxFuture<'static, Awaited>, held: Option<Parked<S, B>> },
         /// The inner service works.
         Forward { #[pin] response: F, passage: Option<Passage> },
         /// Its head is ready and waits a little for the session's new cookie.
@@ -80,7 +80,7 @@ where
 
     pub(super) fn wait(
         shared: Arc<Shared>,
-        work: BoxFuture<'static, Ready>,
+        work: BoxFuture<'static, Awaited>,
         waiting: Waiting,
         inner: S,
         request: Request<B>,
@@ -123,10 +123,10 @@ where
                     }
                 }
                 StateProj::Wait { work, held } => {
-                    let ready = ready!(work.as_mut().poll(cx));
+                    let awaited = ready!(work.as_mut().poll(cx));
                     let Parked { mut inner, mut request, waiting } =
                         held.take().expect(POLLED_AFTER_END);
-                    match this.shared.after_wait(ready, waiting, &mut request) {
+                    match this.shared.after_wait(awaited, waiting, &mut request) {
                         Admission::Forward(passage) => {
                             let response = inner.call(request);
                             State::Forward { response, passage: Some(passage) }

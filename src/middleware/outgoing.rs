@@ -27,6 +27,8 @@ use crate::{
 pub(crate) struct Passage {
     /// What has brought the session.
     carrier: Carrier,
+    /// The response is for one caller alone, although there is no session.
+    private: bool,
     /// The session as the request brought it.
     brought: Option<Held>,
     /// The flight that this request has started.
@@ -77,6 +79,7 @@ impl Passage {
     pub(crate) fn nothing() -> Self {
         Self {
             carrier: Carrier::Cookie,
+            private: false,
             brought: None,
             landing: None,
             renewed: None,
@@ -90,6 +93,12 @@ impl Passage {
         Self { optional, origin: Some(origin), ..Self::nothing() }
     }
 
+    /// Somebody is known by a JWT: there is no session to look after.
+    pub(crate) fn by_jwt(origin: Origin, optional: bool) -> Self {
+        let private = true;
+        Self { carrier: Carrier::Token, private, ..Self::anonymous(origin, optional) }
+    }
+
     pub(crate) fn user(
         carrier: Carrier,
         brought: Held,
@@ -99,7 +108,8 @@ impl Passage {
         end_streams: bool,
     ) -> Self {
         let (brought, origin) = (Some(brought), Some(origin));
-        Self { carrier, brought, landing, renewed: None, optional, origin, end_streams }
+        let (private, renewed) = (false, None);
+        Self { carrier, private, brought, landing, renewed, optional, origin, end_streams }
     }
 
     /// The same, with a cookie that the response sets unless the session ends meanwhile.
@@ -195,6 +205,11 @@ impl Passage {
             } else if let Entry::Vacant(cache_control) = headers.entry(CACHE_CONTROL) {
                 cache_control.insert(PRIVATE);
             }
+        }
+        if self.private
+            && let Entry::Vacant(cache_control) = headers.entry(CACHE_CONTROL)
+        {
+            cache_control.insert(PRIVATE);
         }
         if self.optional {
             headers.append(VARY, HeaderValue::from_static("Cookie"));

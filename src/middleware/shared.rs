@@ -15,6 +15,7 @@ use super::{
 use crate::{
     caller::{IgnoredSchemes, RequestKind},
     error::BoxFuture,
+    jwt::BearerVerifier,
     login::{LoginDesk, Refusal, Reply},
     refresh::Keeper,
     respond::{self, Rejection, RejectionReason, ResponseForRejection},
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) desk: Arc<LoginDesk>,
     pub(crate) routes: Routes,
     pub(crate) ignored_schemes: IgnoredSchemes,
+    /// Which JWTs let somebody in, where any do.
+    pub(crate) jwts: Option<Arc<BearerVerifier>>,
     pub(crate) responder: Box<dyn ResponseForRejection>,
     /// Whether the event streams of users end with their sessions.
     pub(crate) end_streams: bool,

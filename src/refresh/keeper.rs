@@ -12,7 +12,7 @@ use crate::{
     account::AccountId,
     clock::{Clock, Timestamp},
     error::BoxFuture,
-    jwt::{IdClaims, IdTokenError, IdTokenVerifier, TokenSource},
+    jwt::{IdClaims, IdTokenError, IdTokenVerifier},
     seal::Unopenable,
     secret::AccessToken,
     sentinel::SentinelClient,
@@ -352,7 +352,7 @@ impl Keeper {
         let host = self.sentinel.host(account).await;
         let host = host.map_err(|error| IdTokenError::KeysUnavailable(error.into()))?;
         let access = Some(access.expose_secret());
-        self.verifier.verify(host.as_str(), id_token, TokenSource::TokenEndpoint, access).await
+        self.verifier.verify(host.as_str(), id_token, access).await
     }
 
     /// A new session's times.

@@ -1,12 +1,12 @@
 //! What is known of a signed-in user.
 //!
 //! [`record`] is a session's content, [`id`] what names and orders it, [`cookie`] how it travels,
-//! [`carrier`] in what, [`mint`] the one place where its Set-Cookie and its token are made, [`cache`] spares opening it again, and
+//! [`carrier`] in what, [`mint`] the one place where its Set-Cookie and its token are made, [`caches`] spare opening it again, and
 //! [`ledger`] keeps what changed about it in this process ([`track`] of one session). Where sessions
 //! are kept in a [`store`], the cookie holds a [`voucher`] for a record in the [`vault`], and [`pulse`] knows whether the store
 //! does its work.
 
-mod cache;
+mod caches;
 mod carrier;
 mod cookie;
 #[cfg(any(test, fuzzing))]
@@ -22,7 +22,7 @@ mod vault;
 mod voucher;
 
 pub(crate) use self::{
-    cache::Caches,
+    caches::Caches,
     carrier::{Carrier, TOKEN_HEADER},
     cookie::{Candidates, CookieNames, MAX_CANDIDATES, MAX_LINE, Reading, Traces},
     id::{Pair, SessionId},

@@ -1,89 +1,17 @@
 //! When keys are fetched, and what happens if they cannot be.
 
-use super::*;
-use crate::jwt::{IdTokenError, IdTokenVerifier};
-
-/// A verifier, and what moves its world.
-struct World {
-    verifier: Arc<IdTokenVerifier>,
-    source: Arc<Source>,
-    clock: Arc<ManualClock>,
-}
-
-impl World {
-    fn new(signature: IdTokenSignature, answer: Answer) -> Self {
-        let (source, clock) = (Source::new(answer), Arc::new(ManualClock::default()));
-        let verifier = IdTokenVerifier::new(rules(signature), source.clone(), clock.clone());
-        Self { verifier: Arc::new(verifier), source, clock }
-    }
-
-    fn required(answer: Answer) -> Self {
-        Self::new(IdTokenSignature::Required, answer)
-    }
-
-    fn published(answer: Answer) -> Self {
-        Self::new(IdTokenSignature::Published, answer)
-    }
-
-    fn pass(&self, secs: u64) {
-        self.clock.advance(Duration::from_secs(secs));
-    }
-
-    /// A login just now with a token of `key`, which calls itself `id`.
-    async fn login(&self, id: &str, key: &SigningKey) -> Verdict {
-        self.verify(id, key, TokenSource::TokenEndpoint).await
-    }
-
-    async fn bearer(&self, id: &str, key: &SigningKey) -> Verdict {
-        self.verify(id, key, TokenSource::Bearer).await
-    }
-
-    async fn verify(&self, id: &str, key: &SigningKey, source: TokenSource) -> Verdict {
-        let token = self.token(id, key);
-        self.verifier.verify(HOST, &token, source, None).await.into()
-    }
-
-    fn token(&self, id: &str, key: &SigningKey) -> String {
-        let now = Timestamp::from(self.clock.now()).as_secs();
-        let mut claims = claims();
-        claims["iat"] = json!(now);
-        claims["exp"] = json!(now + 600);
-        sign(&header(id), &claims.to_string(), key)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Checked,
-    Unchecked,
-    Refused(Refusal),
-    Unavailable,
-}
-
-impl From<Result<IdClaims, IdTokenError>> for Verdict {
-    fn from(result: Result<IdClaims, IdTokenError>) -> Self {
-        match result {
-            Ok(claims) if claims.signature_checked => Self::Checked,
-            Ok(_) => Self::Unchecked,
-            Err(IdTokenError::Refused(refusal)) => Self::Refused(refusal),
-            Err(IdTokenError::KeysUnavailable(_)) => Self::Unavailable,
-        }
-    }
-}
-
-use Verdict::{Checked, Refused, Unavailable, Unchecked};
+use super::{
+    world::{
+        Verdict::{self, Checked, Refused, Unavailable, Unchecked},
+        World, at_host, here, no_keys, one_key,
+    },
+    *,
+};
+use crate::jwt::{BearerError, BearerVerifier, IdTokenVerifier};
 
 const UNKNOWN: Verdict = Refused(Refusal::UnknownKey);
 
-fn one_key() -> Answer {
-    Answer::Keys(document(&[KEY.jwk("k")]))
-}
-
-fn no_keys() -> Answer {
-    Answer::Keys(document(&[]))
-}
-
-/// E18.
+/// E18, P07.
 #[tokio::test]
 async fn a_flood_of_unknown_keys_makes_one_fetch_per_cooldown() {
     let world = World::required(one_key());
@@ -92,7 +20,7 @@ async fn a_flood_of_unknown_keys_makes_one_fetch_per_cooldown() {
     let (_, rest) = token.split_once('.').unwrap();
     for number in 0..10_000 {
         let token = format!("{}.{rest}", base64(header(&format!("kid-{number}"))));
-        let verdict = world.verifier.verify(HOST, &token, TokenSource::Bearer, None).await;
+        let verdict = world.bearers.verify(&token, here()).await;
         assert_eq!(Verdict::from(verdict), UNKNOWN);
         world.clock.advance(Duration::from_millis(6));
     }
@@ -170,10 +98,8 @@ async fn a_thousand_cold_starts_make_one_fetch() {
         let token: Arc<str> = world.token("k", &KEY).into();
         let tasks: Vec<_> = (0..1_000)
             .map(|_| {
-                let (verifier, token) = (world.verifier.clone(), token.clone());
-                tokio::spawn(async move {
-                    verifier.verify(HOST, &token, TokenSource::Bearer, None).await.into()
-                })
+                let (bearers, token) = (world.bearers.clone(), token.clone());
+                tokio::spawn(async move { bearers.verify(&token, here()).await.into() })
             })
             .collect();
         for task in tasks {
@@ -246,8 +172,8 @@ async fn a_token_that_cannot_be_right_makes_nobody_fetch() {
     let world = World::required(one_key());
     let stale = sign(&header("k"), &claims_with("exp", json!(1)), &KEY);
     for token in ["", "a.b.c", &stale] {
-        let verdict = world.verifier.verify(HOST, token, TokenSource::Bearer, None).await;
-        assert!(matches!(verdict, Err(IdTokenError::Refused(_))));
+        let verdict = world.bearers.verify(token, here()).await;
+        assert!(matches!(verdict, Err(BearerError::Refused(_))));
     }
     assert_eq!(world.source.asked(), 0);
 }
@@ -256,7 +182,7 @@ async fn a_token_that_cannot_be_right_makes_nobody_fetch() {
 async fn a_fetch_goes_on_without_those_who_wait_for_it() {
     let world = World::required(one_key());
     let token = world.token("k", &KEY);
-    let mut waiting = Box::pin(world.verifier.verify(HOST, &token, TokenSource::Bearer, None));
+    let mut waiting = Box::pin(world.bearers.verify(&token, here()));
     assert!(futures_util::poll!(&mut waiting).is_pending());
     drop(waiting);
     assert_eq!(world.bearer("k", &KEY).await, Checked);
@@ -271,7 +197,7 @@ async fn known_keys_verify_while_a_fetch_hangs() {
     world.source.answers(Answer::Never);
     world.pass(30);
     let token = world.token("x", &OTHER);
-    let mut waiting = Box::pin(world.verifier.verify(HOST, &token, TokenSource::Bearer, None));
+    let mut waiting = Box::pin(world.bearers.verify(&token, here()));
     assert!(futures_util::poll!(&mut waiting).is_pending());
     assert_eq!(world.bearer("k", &KEY).await, Checked);
     assert!(futures_util::poll!(&mut waiting).is_pending());
@@ -284,7 +210,7 @@ fn a_fetch_whose_runtime_is_gone_is_made_again() {
     let token = world.token("k", &KEY);
     let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime().block_on(async {
-        let mut waiting = Box::pin(world.verifier.verify(HOST, &token, TokenSource::Bearer, None));
+        let mut waiting = Box::pin(world.bearers.verify(&token, here()));
         assert!(futures_util::poll!(&mut waiting).is_pending());
     });
     world.source.answers(one_key());
@@ -304,8 +230,8 @@ fn without_a_runtime_keys_are_unavailable() {
 async fn the_first_cause_shows_through() {
     let world = World::required(Answer::Fault);
     let token = world.token("k", &KEY);
-    let verdict = world.verifier.verify(HOST, &token, TokenSource::Bearer, None).await;
-    let Err(IdTokenError::KeysUnavailable(cause)) = verdict else {
+    let verdict = world.bearers.verify(&token, here()).await;
+    let Err(BearerError::KeysUnavailable(cause)) = verdict else {
         panic!("keys were available");
     };
     assert_eq!(cause.to_string(), "connection reset");
@@ -318,15 +244,15 @@ async fn hosts_are_kept_apart_and_bounded() {
     let token = world.token("k", &KEY);
     for number in 0..200 {
         let host = format!("https://{number}.example");
-        let verdict = world.verifier.verify(&host, &token, TokenSource::Bearer, None).await;
+        let verdict = world.bearers.verify(&token, at_host(&host)).await;
         assert_eq!(Verdict::from(verdict), Checked);
         world.clock.advance(Duration::from_millis(1));
     }
     assert_eq!(world.source.asked(), 200);
-    let verdict = world.verifier.verify("https://199.example", &token, TokenSource::Bearer, None);
+    let verdict = world.bearers.verify(&token, at_host("https://199.example"));
     assert_eq!(Verdict::from(verdict.await), Checked);
     assert_eq!(world.source.asked(), 200, "the newest hosts are the ones kept");
-    let verdict = world.verifier.verify("https://0.example", &token, TokenSource::Bearer, None);
+    let verdict = world.bearers.verify(&token, at_host("https://0.example"));
     assert_eq!(Verdict::from(verdict.await), Checked);
     assert_eq!(world.source.asked(), 201, "the oldest host was forgotten");
 }
@@ -336,7 +262,7 @@ async fn hosts_are_kept_apart_and_bounded() {
 async fn the_back_off_begins_when_the_failure_comes() {
     let world = World::required(one_key());
     let token = world.token("k", &KEY);
-    let waiting = world.verifier.verify(HOST, &token, TokenSource::Bearer, None);
+    let waiting = world.bearers.verify(&token, here());
     let mut waiting = Box::pin(waiting);
     assert!(futures_util::poll!(&mut waiting).is_pending());
     tokio::task::yield_now().await;
@@ -354,8 +280,8 @@ async fn a_fetch_that_panics_is_not_blamed_on_the_one_before() {
     world.source.answers(Answer::Panic);
     world.pass(1);
     let token = world.token("k", &KEY);
-    let verdict = world.verifier.verify(HOST, &token, TokenSource::Bearer, None).await;
-    let Err(IdTokenError::KeysUnavailable(cause)) = verdict else {
+    let verdict = world.bearers.verify(&token, here()).await;
+    let Err(BearerError::KeysUnavailable(cause)) = verdict else {
         panic!("keys were available");
     };
     assert_eq!(cause.to_string(), "the fetch ended without an answer");
@@ -392,14 +318,15 @@ impl std::io::Write for Log {
 const _: () = {
     const fn is_send_sync<T: Send + Sync>() {}
     is_send_sync::<IdTokenVerifier>();
+    is_send_sync::<BearerVerifier>();
 };
 
 /// Callers box this future as `Send`.
 #[tokio::test]
 async fn verification_can_be_spawned() {
     let world = World::required(one_key());
-    let (verifier, token) = (world.verifier.clone(), world.token("k", &KEY));
-    let task = async move { verifier.verify(HOST, &token, TokenSource::Bearer, None).await };
+    let (bearers, token) = (world.bearers.clone(), world.token("k", &KEY));
+    let task = async move { bearers.verify(&token, here()).await };
     let verdict: Verdict = tokio::spawn(task).await.unwrap().into();
     assert_eq!(verdict, Checked);
 }

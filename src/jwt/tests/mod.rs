@@ -1,9 +1,13 @@
 //! Tests that need keys, and what they share: keys, tokens, a clock and a source of key sets.
 
+mod apps;
+mod bearer;
 mod cache;
 mod keys;
 mod oracle;
 mod tokens;
+mod verdicts;
+mod world;
 
 use std::{
     sync::{
@@ -27,8 +31,8 @@ use rsa::{
 use serde_json::{Value, json};
 
 use super::{
-    FetchKeys, IdClaims, IdTokenRules, IdTokenSignature, KeySetDocument, TokenSource,
-    error::Refusal, jwks::KeySet, verifier::Candidate,
+    AppClaims, BearerClaims, BearerRules, FetchKeys, IdClaims, IdTokenRules, IdTokenSignature,
+    KeySetDocument, candidate::Candidate, error::Refusal, jwks::KeySet,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -38,6 +42,8 @@ use crate::{
 
 const NOW: u64 = 1_700_000_000;
 const CLIENT: &str = "0d0b1f8e-6a39-4d3c-8f7f-0c8f6ad1a001";
+const ACCOUNT: &str = "le81823118";
+const APP: &str = "5f0a7c52-2f5e-4a3e-9d0c-6b0d3f6ad2b7";
 const HOST: &str = "https://sentinel.example";
 
 static KEY: LazyLock<SigningKey> = LazyLock::new(SigningKey::full);
@@ -150,17 +156,32 @@ fn claims() -> Value {
     })
 }
 
-/// [`claims`] with one replaced.
-fn claims_with(name: &str, value: Value) -> String {
-    let mut claims = claims();
+/// The claims of an App-JWT as they were seen in public, as of [`NOW`].
+fn app_claims() -> Value {
+    json!({
+        "aud": ACCOUNT, "azp": APP, "scope": "users.read users.write", "iss": "Sentinel",
+        "iat": NOW, "exp": NOW + 3_600, "permissions": [],
+    })
+}
+
+/// Claims with one replaced.
+fn with(mut claims: Value, name: &str, value: Value) -> String {
     claims[name] = value;
     claims.to_string()
 }
 
-fn claims_without(name: &str) -> String {
-    let mut claims = claims();
+fn without(mut claims: Value, name: &str) -> String {
     claims.as_object_mut().unwrap().remove(name);
     claims.to_string()
+}
+
+/// [`claims`] with one replaced.
+fn claims_with(name: &str, value: Value) -> String {
+    with(claims(), name, value)
+}
+
+fn claims_without(name: &str) -> String {
+    without(claims(), name)
 }
 
 /// The perfect token of a key that calls itself `id`.
@@ -180,41 +201,114 @@ fn rules(signature: IdTokenSignature) -> IdTokenRules {
     IdTokenRules { client_id: CLIENT.into(), issuer: None, signature }
 }
 
-/// The verdict on a token, given keys that have just been fetched.
+/// Rules by which both kinds of token are accepted from callers.
+fn bearer_rules() -> BearerRules {
+    BearerRules { account: ACCOUNT.parse().unwrap(), id_tokens: true, apps: [APP.into()].into() }
+}
+
+/// Who hands over an id_token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TokenSource {
+    TokenEndpoint,
+    Bearer,
+}
+
+/// The verdict on an id_token, given keys that have just been fetched.
 fn judge(
     rules: &IdTokenRules,
     keys: &KeySet,
     token: &str,
     source: TokenSource,
 ) -> Result<IdClaims, Refusal> {
-    Candidate::read(rules, token, source, None, Timestamp::from_secs(NOW))?.decide(keys)
+    match source {
+        TokenSource::TokenEndpoint => {
+            Candidate::id_token(rules, token, None, Timestamp::from_secs(NOW))?.decide(keys)
+        }
+        TokenSource::Bearer => match judge_bearer(rules, keys, token)? {
+            BearerClaims::User(claims) => Ok(Arc::unwrap_or_clone(claims)),
+            BearerClaims::App(claims) => panic!("no id_token: {claims:?}"),
+        },
+    }
 }
 
-/// The verdict under the strict policy, where `KEY` is published as `k`.
+/// The verdict on what a caller presents, given keys that have just been fetched.
+fn judge_bearer(rules: &IdTokenRules, keys: &KeySet, token: &str) -> Result<BearerClaims, Refusal> {
+    let now = Timestamp::from_secs(NOW);
+    Candidate::bearer(&bearer_rules(), rules, token, now)?.decide(keys)
+}
+
+/// The verdict on an id_token under the strict policy, where `KEY` is published as `k`. It is the same
+/// if a caller presents the token under the lenient policy: H09.
 fn judge_strictly(token: &str) -> Result<IdClaims, Refusal> {
-    let rules = rules(IdTokenSignature::Required);
-    let keys = key_set(&[KEY.jwk("k")]);
-    judge(&rules, &keys, token, TokenSource::TokenEndpoint)
+    let verdict =
+        |signature, source| judge(&rules(signature), &key_set(&[KEY.jwk("k")]), token, source);
+    let at_login = verdict(IdTokenSignature::Required, TokenSource::TokenEndpoint);
+    let presented = verdict(IdTokenSignature::Published, TokenSource::Bearer);
+    assert_eq!(presented, at_login, "presented by a caller: {token}");
+    at_login
 }
 
-/// A clock that stands still until it is told; both readings move together.
+/// The verdict on an App-JWT, where `KEY` is published as `k`.
+fn judge_app(token: &str) -> Result<AppClaims, Refusal> {
+    let keys = key_set(&[KEY.jwk("k")]);
+    match judge_bearer(&rules(IdTokenSignature::Published), &keys, token)? {
+        BearerClaims::App(claims) => Ok(Arc::unwrap_or_clone(claims)),
+        BearerClaims::User(claims) => panic!("no App-JWT: {claims:?}"),
+    }
+}
+
+/// A kind of token, for tables of what has to hold of both.
+struct Kind {
+    name: &'static str,
+    /// Claims that are right.
+    claims: fn() -> Value,
+    /// The verdict, where `KEY` is published as `k`; an id_token's by all ways it can come.
+    judge: fn(&str) -> Result<(), Refusal>,
+}
+
+const KINDS: [Kind; 2] = [
+    Kind { name: "id_token", claims, judge: |token| judge_strictly(token).map(drop) },
+    Kind { name: "App-JWT", claims: app_claims, judge: |token| judge_app(token).map(drop) },
+];
+
+impl Kind {
+    fn payload(&self) -> String {
+        (self.claims)().to_string()
+    }
+
+    /// The perfect token of a key that calls itself `id`.
+    fn token(&self, id: &str, key: &SigningKey) -> String {
+        sign(&header(id), &self.payload(), key)
+    }
+}
+
+/// A clock that stands still until it is told; both readings move together, unless the wall clock is
+/// set back.
 #[derive(Debug, Default)]
-struct ManualClock(AtomicU64);
+struct ManualClock {
+    millis: AtomicU64,
+    secs_behind: AtomicU64,
+}
 
 impl ManualClock {
     fn advance(&self, duration: Duration) {
         let millis = u64::try_from(duration.as_millis()).unwrap();
-        self.0.fetch_add(millis, Ordering::SeqCst);
+        self.millis.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    fn set_back(&self, secs: u64) {
+        self.secs_behind.fetch_add(secs, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(NOW) + self.monotonic()
+        let behind = self.secs_behind.load(Ordering::SeqCst);
+        UNIX_EPOCH + Duration::from_secs(NOW - behind) + self.monotonic()
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::SeqCst))
+        Duration::from_millis(self.millis.load(Ordering::SeqCst))
     }
 }
 

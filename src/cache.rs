@@ -1,49 +1,27 @@
-//! Sessions opened before: spares the AEAD for the requests that follow.
+//! Credentials looked at before: spares the cryptography for the requests that follow.
 //!
-//! Only values that opened enter. A key is the whole value of a cookie or token, hashed by the characters of
-//! its AEAD tag (random to anybody without the key) and compared in full, in constant time.
+//! Only values that opened or verified enter. A key is the whole value, hashed by the last characters,
+//! which are those of its AEAD tag or signature (nobody without the key chooses them), and compared in
+//! full, in constant time.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use constant_time_eq::constant_time_eq;
 use quick_cache::{DefaultHashBuilder, Equivalent, UnitWeighter, sync};
 
-use super::carrier::Carrier;
-
-/// A bounded map from sealed values to what is in them.
+/// A bounded map from the values of cookies and bearer tokens to what is in them.
 pub(crate) struct Cache<T> {
     entries: sync::Cache<Value, T, UnitWeighter, DefaultHashBuilder>,
 }
 
-/// A cache for each way a session travels, so that what was opened as one is never found as the
-/// other.
-pub(crate) struct Caches<T> {
-    cookies: Cache<T>,
-    tokens: Cache<T>,
-}
-
-impl<T: Clone> Caches<T> {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { cookies: Cache::new(capacity), tokens: Cache::new(capacity) }
-    }
-
-    #[inline]
-    pub(crate) fn of(&self, carrier: Carrier) -> &Cache<T> {
-        match carrier {
-            Carrier::Cookie => &self.cookies,
-            Carrier::Token => &self.tokens,
-        }
-    }
-}
-
-/// A sealed value as a key.
+/// A credential's value as a key.
 #[derive(Clone)]
 struct Value(Box<[u8]>);
 
 /// The same, borrowed from a request.
 struct Borrowed<'a>(&'a [u8]);
 
-/// The last characters are the tag's: 16 of them are 96 bits.
+/// The last characters are the tag's or the signature's: 16 of them are 96 bits.
 const HASHED: usize = 16;
 
 fn hash_tag<H: Hasher>(value: &[u8], state: &mut H) {

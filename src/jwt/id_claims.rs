@@ -5,21 +5,20 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 
-use super::{error::Refusal, rules::IdTokenRules, token::Object};
+use super::{
+    checks::{self, Times},
+    error::Refusal,
+    rules::IdTokenRules,
+    token::Object,
+};
 use crate::clock::Timestamp;
 
-/// How far Sentinel's clock and ours may be apart, in either direction.
-const LEEWAY: Duration = Duration::from_secs(60);
-
-/// Sentinel's id_tokens live for ten minutes, and are looked at as soon as they come; an hour leaves
-/// room for change and none for a token that somebody kept.
+/// Sentinel's id_tokens live for ten minutes; an hour leaves room for change and none for a token that
+/// somebody kept, whatever its `exp` says.
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// User ids of LivePerson are ten digits or a UUID.
 const MAX_SUBJECT_LEN: usize = 256;
-
-/// The end of the year 9999. A later date is a mistake or an attempt, and no date at all.
-const LAST_SECOND: f64 = 253_402_300_799.0;
 
 /// The claims of a token that was believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,32 +48,31 @@ impl IdClaims {
         access_token: Option<&str>,
         now: Timestamp,
     ) -> Result<Self, Refusal> {
-        let issuer = payload.text("iss").ok_or(Refusal::Issuer)?;
-        if !rules.is_issuer(issuer) {
-            return Err(Refusal::Issuer);
-        }
+        let issuer = checks::issuer(payload, rules)?;
         check_audience(payload, &rules.client_id)?;
-        let (issued_at, expires_at) = check_times(payload, now)?;
+        let times = Times::check(payload, now)?;
+        check_age(times, now)?;
         check_access_token_hash(payload, access_token)?;
         Ok(Self {
             subject: subject(payload)?.into(),
             issuer: issuer.into(),
             is_admin: role(payload, "is_admin")?,
             is_lpa: role(payload, "is_lpa")?,
-            issued_at,
-            expires_at,
+            issued_at: times.issued_at,
+            expires_at: times.expires_at,
             signature_checked: false,
         })
     }
+
+    /// The first moment at which the same token would be refused.
+    pub(super) fn valid_until(&self) -> Timestamp {
+        checks::end(self.expires_at).min(self.issued_at.plus(MAX_AGE))
+    }
 }
 
-/// Accepts this client as the one audience, alone or as a list of one, and as the one `azp`.
+/// Accepts this client as the one audience and as the one `azp`.
 fn check_audience(payload: &Object, client_id: &str) -> Result<(), Refusal> {
-    let audience = match payload.get("aud") {
-        Some(Value::Array(list)) if list.len() == 1 => list.first(),
-        other => other,
-    };
-    if audience.and_then(Value::as_str) != Some(client_id) {
+    if checks::audience(payload) != Some(client_id) {
         return Err(Refusal::Audience);
     }
     match payload.get("azp") {
@@ -84,40 +82,8 @@ fn check_audience(payload: &Object, client_id: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Gives `iat` and `exp` if the token is valid now, within [`LEEWAY`].
-///
-/// The bounds are those of RFC 7519 §4.1: a token is no longer valid *on* the moment `exp` plus
-/// leeway, and already valid on the moment `iat` or `nbf` less leeway.
-fn check_times(payload: &Object, now: Timestamp) -> Result<(Timestamp, Timestamp), Refusal> {
-    let expires_at = time(payload, "exp")?.ok_or(Refusal::Time)?;
-    let issued_at = time(payload, "iat")?.ok_or(Refusal::Time)?;
-    let not_before = time(payload, "nbf")?;
-    let soon = now.plus(LEEWAY);
-    if expires_at.plus(LEEWAY) <= now {
-        Err(Refusal::Expired)
-    } else if issued_at > soon {
-        Err(Refusal::IssuedInFuture)
-    } else if not_before.is_some_and(|start| start > soon) {
-        Err(Refusal::NotYetValid)
-    } else if now.since(issued_at) >= MAX_AGE {
-        Err(Refusal::TooOld)
-    } else {
-        Ok((issued_at, expires_at))
-    }
-}
-
-/// Reads a NumericDate (RFC 7519 §2): seconds since the epoch, whole or not; less than a millisecond
-/// is dropped.
-fn time(payload: &Object, name: &str) -> Result<Option<Timestamp>, Refusal> {
-    let Some(value) = payload.get(name) else {
-        return Ok(None);
-    };
-    match value.as_f64() {
-        Some(secs) if (0.0..=LAST_SECOND).contains(&secs) => {
-            Ok(Some(Timestamp::from_millis((secs * 1000.0) as u64)))
-        }
-        _ => Err(Refusal::Time),
-    }
+fn check_age(times: Times, now: Timestamp) -> Result<(), Refusal> {
+    if now.since(times.issued_at) >= MAX_AGE { Err(Refusal::TooOld) } else { Ok(()) }
 }
 
 fn check_access_token_hash(payload: &Object, access_token: Option<&str>) -> Result<(), Refusal> {
