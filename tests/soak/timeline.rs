@@ -42,7 +42,7 @@ struct Occurrence {
 const REMEMBERED: usize = 100;
 
 /// What a store needs that is back: less than a second, on a machine that is not busy.
-const RECOVERY: Duration = Duration::from_secs(3);
+pub const RECOVERY: Duration = Duration::from_secs(3);
 
 /// Longer than a refresh takes from its call to its record, and a write to the replica.
 const UNDER_WAY: Duration = Duration::from_secs(2);
