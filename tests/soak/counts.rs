@@ -155,7 +155,11 @@ impl Presented {
             None if timeline.sentinel_was_down(before) => {
                 counts.add("refreshes: repeated after sentinel's 503");
             }
-            None => counts.add("refreshes: token presented again, no fault explains it"),
+            None => {
+                counts.add("refreshes: token presented again, no fault explains it");
+                let pause = at.duration_since(before).unwrap_or_default();
+                eprintln!("soak: a token came again after {pause:?}, {}", timeline.around(before));
+            }
         }
     }
 
@@ -175,6 +179,7 @@ mod tests {
 
     use super::*;
 
+    /// What a soak cannot explain must not stop it.
     #[test]
     fn who_tells_a_riddle_may_look_things_up() {
         let counts = Counts::default();

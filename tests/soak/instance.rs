@@ -36,6 +36,9 @@ impl Drop for InFlight<'_> {
     }
 }
 
+/// What is under way takes seconds on a slow machine, whose Redis answers now and then in time.
+const SHUTDOWN: Duration = Duration::from_secs(20);
+
 /// The instance was gone before it had answered.
 #[derive(Debug)]
 pub struct Crashed;
@@ -81,7 +84,7 @@ impl Instance {
 
     /// Stops as a process does that is told to: nothing new comes in, what is under way is finished.
     pub async fn stop(&self) {
-        assert!(self.auth.shutdown(Duration::from_secs(10)).await, "something is not finished");
+        assert!(self.auth.shutdown(SHUTDOWN).await, "something is not finished");
         until(|| self.in_flight.load(Ordering::SeqCst) == 0).await;
         self.crash();
     }

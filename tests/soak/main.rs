@@ -52,10 +52,10 @@ const MOST_FAULTS_TAKE: Duration = Duration::from_secs(2);
 
 /// How long each step may take on the slowest machine: more than anything ever has, and all of it
 /// together less than what a test is given (`.config/nextest.toml`).
-const START: Duration = Duration::from_secs(60);
-const FAULT: Duration = Duration::from_secs(30);
-const LEAVE: Duration = Duration::from_secs(60);
-const STOP: Duration = Duration::from_secs(25);
+const START: Duration = Duration::from_secs(45);
+const FAULT: Duration = Duration::from_secs(40);
+const LEAVE: Duration = Duration::from_secs(45);
+const STOP: Duration = Duration::from_secs(40);
 const COUNT: Duration = Duration::from_secs(10);
 const _: () = {
     let round = (FAULT.as_secs() + PAUSE.as_secs()) * Fault::ALL.len() as u64;
@@ -109,7 +109,9 @@ fn nothing_is_lost_and_nothing_grows_whatever_fails() {
     assert!(later <= allowed, "memory grows: {memory} to {later} bytes\n{counts}");
     let [open, later] = ["descriptors: after the first round", "descriptors: at the end"]
         .map(|row| counts.get(row));
-    assert!(later.abs_diff(open) <= 10, "descriptors: {open} to {later}\n{counts}");
+    // A busy moment opens connections that are kept for a while, by a busy machine the more.
+    let kept = (open / 10).max(10);
+    assert!(later <= open + kept, "descriptors: {open} to {later}\n{counts}");
     let sessions = counts.get("records: sessions at the end");
     let expected = counts.get("sessions: signed in at the end");
     let interrupted = counts.get("sessions: logins interrupted");

@@ -155,6 +155,7 @@ mod tests {
         UNIX_EPOCH + Duration::from_millis(millis)
     }
 
+    /// A slow machine excuses what it has slowed down, and no more.
     #[test]
     fn only_a_late_beat_that_a_request_has_met_excuses_it() {
         let mut stalls = Stalls::default();

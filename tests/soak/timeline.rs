@@ -147,6 +147,25 @@ impl Timeline {
         found.is_some()
     }
 
+    /// What went wrong before and after this time, for a person to read.
+    pub fn around(&self, at: SystemTime) -> String {
+        let occurrences = self.lock();
+        let before = occurrences.iter().rev().find(|occurrence| occurrence.begun <= at);
+        let after = occurrences.iter().find(|occurrence| occurrence.begun > at);
+        let tell = |found: Option<&Occurrence>| {
+            found.map(|it| {
+                (
+                    it.fault.to_string(),
+                    match it.begun.duration_since(at) {
+                        Ok(ahead) => ahead.as_secs_f64(),
+                        Err(ago) => -ago.duration().as_secs_f64(),
+                    },
+                )
+            })
+        };
+        format!("between {:?} and {:?}, in seconds from the first time", tell(before), tell(after))
+    }
+
     fn find(&self, explains: impl Fn(&Occurrence) -> bool) -> Option<Fault> {
         let occurrences = self.lock();
         let found = occurrences.iter().rev().find(|occurrence| explains(occurrence));
