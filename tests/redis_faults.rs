@@ -26,7 +26,7 @@ const READ: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What "in under a second" may take on a busy machine.
-const A_SECOND: Duration = Duration::from_secs(4);
+const A_SECOND: Duration = Duration::from_secs(8);
 
 fn record(content: &str) -> StoredRecord {
     StoredRecord::new(Version::from_bytes([1; 16]), content.to_owned())
@@ -185,7 +185,8 @@ async fn a_connection_that_swallows_everything_is_given_up_and_replaced() {
     let store = store(proxy.url());
     store.create("key", record("a"), HOUR).await.unwrap();
     proxy.set(Mode::BlackHole);
-    assert!(timeout(READ, store.load("key")).await.is_err(), "who has answered?");
+    let first = timeout(READ, store.load("key")).await;
+    assert!(!matches!(first, Ok(Ok(_))), "who has answered? {first:?}");
     assert!(matches!(fails(&store, "key").await, StoreError::Unavailable(_)));
     let accepted = proxy.accepted();
     assert!(accepted > 1, "the connection has not been replaced");
@@ -290,7 +291,8 @@ async fn a_server_that_loads_its_data_is_unavailable_and_no_record_is_missing() 
     }
     server.ask(&["SAVE"]).await;
     server.stop();
-    server.add_options(&["--key-load-delay", "5000", "--rdbcompression", "no"]);
+    // Two seconds in all: a store pauses for half a second between two attempts.
+    server.add_options(&["--key-load-delay", "10000", "--rdbcompression", "no"]);
     server.spawn();
     let loading = async {
         loop {

@@ -45,10 +45,18 @@ impl Counts {
     /// Counts something that must not happen.
     pub fn riddle(&self, row: &str, text: impl FnOnce() -> String) {
         self.add(row);
+        // Whoever tells looks things up here: before the lock is taken.
+        let riddle = format!("{row}: {}", text());
         let mut inner = self.lock();
         if inner.riddles.len() < RIDDLES {
-            inner.riddles.push(format!("{row}: {}", text()));
+            inner.riddles.push(riddle);
         }
+    }
+
+    /// The most important of it in a few words.
+    pub fn so_far(&self) -> String {
+        let (requests, riddles) = (self.get("requests"), self.riddles().len());
+        format!("{requests} requests and {riddles} riddles")
     }
 
     pub fn riddles(&self) -> Vec<String> {
@@ -147,7 +155,11 @@ impl Presented {
             None if timeline.sentinel_was_down(before) => {
                 counts.add("refreshes: repeated after sentinel's 503");
             }
-            None => counts.add("refreshes: token presented again, no fault explains it"),
+            None => {
+                counts.add("refreshes: token presented again, no fault explains it");
+                let pause = at.duration_since(before).unwrap_or_default();
+                eprintln!("soak: a token came again after {pause:?}, {}", timeline.around(before));
+            }
         }
     }
 
@@ -159,4 +171,20 @@ impl Presented {
 /// The row of spent tokens that a fault explains.
 pub fn reused(fault: Fault) -> String {
     format!("refreshes: repeated, answer lost when {fault}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    /// What a soak cannot explain must not stop it.
+    #[test]
+    fn who_tells_a_riddle_may_look_things_up() {
+        let counts = Counts::default();
+        counts.session_ended("somebody", "logged_out", UNIX_EPOCH);
+        counts.riddle("lost", || format!("{:?}", counts.end_since("somebody", UNIX_EPOCH)));
+        assert_eq!(counts.riddles(), [r#"lost: Some("logged_out")"#]);
+    }
 }

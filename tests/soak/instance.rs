@@ -27,12 +27,28 @@ pub struct Instance {
     in_flight: AtomicUsize,
 }
 
+/// Counts a request for as long as somebody waits for it.
+struct InFlight<'a>(&'a AtomicUsize);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What is under way takes seconds on a slow machine, whose Redis answers now and then in time.
+const SHUTDOWN: Duration = Duration::from_secs(20);
+
 /// The instance was gone before it had answered.
 #[derive(Debug)]
 pub struct Crashed;
 
 impl Instance {
-    pub fn start(make: impl FnOnce() -> LpAuthLayer) -> Arc<Self> {
+    /// Makes the layer, and has a bystander, on a new runtime.
+    pub fn start(
+        make: impl FnOnce() -> LpAuthLayer,
+        bystander: impl Future<Output = ()> + Send + 'static,
+    ) -> Arc<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -42,6 +58,7 @@ impl Instance {
         let entered = handle.enter();
         let auth = make();
         drop(entered);
+        handle.spawn(bystander);
         let app = routes(&auth).layer(auth.clone());
         let (runtime, in_flight) = (Mutex::new(Some(runtime)), AtomicUsize::new(0));
         Arc::new(Self { auth, app, runtime, handle, in_flight })
@@ -52,15 +69,14 @@ impl Instance {
         let url = format!("https://app.example{}", request.uri());
         let app = self.app.clone();
         self.in_flight.fetch_add(1, Ordering::SeqCst);
+        let _in_flight = InFlight(&self.in_flight);
         let answering = self.handle.spawn(async move {
             let (head, body) = app.oneshot(request).await.expect("infallible").into_parts();
             let body = body.collect().await.expect("a whole body").to_bytes();
             let body = String::from_utf8_lossy(&body).into_owned();
             Page { status: head.status, headers: head.headers, body, url }
         });
-        let answer = answering.await;
-        self.in_flight.fetch_sub(1, Ordering::SeqCst);
-        answer.map_err(|error| match error.try_into_panic() {
+        answering.await.map_err(|error| match error.try_into_panic() {
             Ok(panic) => resume_unwind(panic),
             Err(_) => Crashed,
         })
@@ -68,7 +84,7 @@ impl Instance {
 
     /// Stops as a process does that is told to: nothing new comes in, what is under way is finished.
     pub async fn stop(&self) {
-        assert!(self.auth.shutdown(Duration::from_secs(10)).await, "something is not finished");
+        assert!(self.auth.shutdown(SHUTDOWN).await, "something is not finished");
         until(|| self.in_flight.load(Ordering::SeqCst) == 0).await;
         self.crash();
     }

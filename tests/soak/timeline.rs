@@ -42,7 +42,7 @@ struct Occurrence {
 const REMEMBERED: usize = 100;
 
 /// What a store needs that is back: less than a second, on a machine that is not busy.
-const RECOVERY: Duration = Duration::from_secs(3);
+pub const RECOVERY: Duration = Duration::from_secs(3);
 
 /// Longer than a refresh takes from its call to its record, and a write to the replica.
 const UNDER_WAY: Duration = Duration::from_secs(2);
@@ -145,6 +145,25 @@ impl Timeline {
             occurrence.begun <= at && at <= over
         });
         found.is_some()
+    }
+
+    /// What went wrong before and after this time, for a person to read.
+    pub fn around(&self, at: SystemTime) -> String {
+        let occurrences = self.lock();
+        let before = occurrences.iter().rev().find(|occurrence| occurrence.begun <= at);
+        let after = occurrences.iter().find(|occurrence| occurrence.begun > at);
+        let tell = |found: Option<&Occurrence>| {
+            found.map(|it| {
+                (
+                    it.fault.to_string(),
+                    match it.begun.duration_since(at) {
+                        Ok(ahead) => ahead.as_secs_f64(),
+                        Err(ago) => -ago.duration().as_secs_f64(),
+                    },
+                )
+            })
+        };
+        format!("between {:?} and {:?}, in seconds from the first time", tell(before), tell(after))
     }
 
     fn find(&self, explains: impl Fn(&Occurrence) -> bool) -> Option<Fault> {

@@ -13,21 +13,23 @@ use tower_lp_auth::Clock;
 use crate::{
     counts::Counts,
     instance::{Balancer, Crashed},
+    pulse::Pulse,
     support::{FETCH, FORM, Jar, NAVIGATE, Page},
-    timeline::{Timeline, now},
+    timeline::{RECOVERY, Timeline, now},
 };
 
 /// What all users share.
 pub struct World {
     pub balancer: Balancer,
     pub timeline: Timeline,
+    pub pulse: Arc<Pulse>,
     pub counts: Counts,
     pub sentinel: reqwest::Client,
     pub clock: tower_lp_auth::SystemClock,
 }
 
 /// Nothing takes so long: the layer gives up on everything before.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct User {
     id: String,
@@ -204,6 +206,9 @@ impl User {
         if page.status == StatusCode::SERVICE_UNAVAILABLE {
             match world.timeline.explains_unavailable(asked, answered) {
                 Some(fault) => world.counts.add(format!("requests: 503 after {fault}")),
+                None if world.pulse.was_late(asked, answered, RECOVERY) => {
+                    world.counts.add("requests: 503 on a machine that does not keep up");
+                }
                 None => {
                     world.counts.riddle("! requests: 503 without explanation", || self.tell(&page))
                 }

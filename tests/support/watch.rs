@@ -6,7 +6,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tower_lp_auth::{Builder, EndReason, SessionEnd};
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until a condition holds.
 #[track_caller]

@@ -10,12 +10,16 @@ use std::{
 };
 
 use redis::{RedisError, Value};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{super::free_port, Authority};
 
 /// Longer than a server takes to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a server may think about a command: a slow machine's takes more than the half second that
+/// is usual.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// A server that keeps its data in memory, and loses it when it is stopped.
 pub struct RedisServer {
@@ -105,7 +109,24 @@ impl RedisServer {
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
-            let _ = process.wait();
+            self.reap(&mut process);
+        }
+    }
+
+    /// Waits until a killed process is gone: one that a slow disk holds back goes late.
+    fn reap(&self, process: &mut Child) {
+        let begin = Instant::now();
+        while let Ok(None) = process.try_wait() {
+            if begin.elapsed() > PATIENCE {
+                // In a test that fails already, a second panic would hide the first.
+                assert!(
+                    std::thread::panicking(),
+                    "port {} is still served by a killed process",
+                    self.port
+                );
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -184,7 +205,10 @@ impl RedisServer {
     /// What the server answers to a command, or its error.
     pub async fn try_ask(&self, command: &[&str]) -> Result<Value, RedisError> {
         let client = redis::Client::open(self.url())?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        let config = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(ANSWER))
+            .set_response_timeout(Some(ANSWER));
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let mut asked = redis::cmd(command[0]);
         for argument in &command[1..] {
             asked.arg(*argument);
