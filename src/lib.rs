@@ -11,6 +11,7 @@ mod sentinel; // ask LivePerson
 mod jwt; // believe a token
 mod refresh; // tokens age
 mod user; // the handler's side
+mod app; // the service's own token
 mod respond; // the answer
 mod config; // set up
 
@@ -45,6 +46,10 @@ mod site;
 mod telemetry;
 
 pub use account::{AccountId, InvalidAccountId};
+pub use app::{
+    AppTokenError, AppTokenSource, AppTokenSourceBuilder, LpAppToken, LpAppTokenFuture,
+    LpAppTokenLayer,
+};
 pub use caller::{Access, AccessPolicy, Require, RequireFuture, RequireLayer, SessionUnavailable};
 pub use clock::{Clock, SystemClock};
 pub use config::{AppManifest, AppManifestBuilder, Builder, ConfigError, ManifestError, Setting};
@@ -56,7 +61,7 @@ pub use refresh::{EndReason, Ended, SessionEnd};
 pub use respond::{
     Audience, DefaultResponses, Rejection, RejectionReason, ResponseForRejection, WayForward,
 };
-pub use secret::{AccessToken, ClientSecret, InvalidSessionKey, SessionKey};
+pub use secret::{AccessToken, AppToken, ClientSecret, InvalidSessionKey, SessionKey};
 pub use sentinel::{InvalidTokenApiVersion, TokenApiVersion};
 pub use session::store::{MemoryStore, SessionStore};
 pub use user::{

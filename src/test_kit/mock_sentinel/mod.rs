@@ -40,7 +40,7 @@ pub use users::MockUser;
 use server::Server;
 use state::{Client, Shared};
 
-use crate::{Builder, LpAuthLayer, SessionKey};
+use crate::{AppTokenSource, AppTokenSourceBuilder, Builder, LpAuthLayer, SessionKey};
 
 /// A stand-in for LivePerson: Domain API and Sentinel in one server on `127.0.0.1`.
 ///
@@ -155,6 +155,28 @@ impl MockSentinel {
             .sentinel_url(self.url())
             .redirect_uri(redirect_uri)
             .session_key(SessionKey::random())
+    }
+
+    /// The settings of a source of App-JWTs from here; build it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tower_lp_auth::test_kit::MockSentinel;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sentinel = MockSentinel::start().await?;
+    /// let token = sentinel.app_token_source().build()?.token().await?;
+    /// assert_eq!(sentinel.counts().app_tokens, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn app_token_source(&self) -> AppTokenSourceBuilder {
+        AppTokenSource::builder()
+            .account(self.account_id())
+            .client_id(self.client_id())
+            .client_secret(self.client_secret())
+            .sentinel_url(self.url())
     }
 
     /// Where a browser goes that shall be asked again who it is: the mock forgets its user and sends
