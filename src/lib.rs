@@ -11,6 +11,7 @@ mod sentinel; // ask LivePerson
 mod jwt; // believe a token
 mod refresh; // tokens age
 mod user; // the handler's side
+mod app; // the service's own token
 mod respond; // the answer
 mod config; // set up
 
@@ -46,6 +47,10 @@ mod site;
 mod telemetry;
 
 pub use account::{AccountId, InvalidAccountId};
+pub use app::{
+    AppTokenError, AppTokenSource, AppTokenSourceBuilder, LpAppToken, LpAppTokenFuture,
+    LpAppTokenLayer,
+};
 pub use caller::{Access, AccessPolicy, Require, RequireFuture, RequireLayer, SessionUnavailable};
 pub use clock::{Clock, SystemClock};
 pub use config::{AppManifest, AppManifestBuilder, Builder, ConfigError, ManifestError, Setting};
@@ -57,7 +62,9 @@ pub use refresh::{EndReason, Ended, SessionEnd};
 pub use respond::{
     Audience, DefaultResponses, Rejection, RejectionReason, ResponseForRejection, WayForward,
 };
-pub use secret::{AccessToken, ClientSecret, InvalidSessionKey, SessionKey, SessionToken};
+pub use secret::{
+    AccessToken, AppToken, ClientSecret, InvalidSessionKey, SessionKey, SessionToken,
+};
 pub use sentinel::{InvalidTokenApiVersion, TokenApiVersion};
 pub use session::store::{MemoryStore, SessionStore};
 pub use user::{

@@ -84,6 +84,43 @@ impl AccessToken {
     }
 }
 
+secret_text! {
+    /// An App-JWT of LivePerson's: whoever holds it acts as the application in its account.
+    ///
+    /// It goes into an `Authorization: Bearer` header (RFC 6750) of a call to LivePerson and nowhere
+    /// else. `Debug` does not show it. [`AppTokenSource`](crate::AppTokenSource) has one at any time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use http::{HeaderValue, Request, header::AUTHORIZATION};
+    /// use tower_lp_auth::AppToken;
+    ///
+    /// fn as_the_application(token: &AppToken, mut request: Request<()>) -> Request<()> {
+    ///     request.headers_mut().insert(AUTHORIZATION, token.to_header());
+    ///     request
+    /// }
+    /// # let request = as_the_application(&AppToken::new("abc"), Request::new(()));
+    /// # assert_eq!(request.headers()[AUTHORIZATION], "Bearer abc");
+    /// # assert!(!format!("{:?}", request.headers()).contains("abc"));
+    /// ```
+    pub struct AppToken;
+}
+
+impl AppToken {
+    /// The value of the `Authorization` header of a call to LivePerson (RFC 6750 §2.1), marked as
+    /// sensitive.
+    #[must_use]
+    pub fn to_header(&self) -> HeaderValue {
+        bearer(self.expose_secret())
+    }
+}
+
+/// The answer of the token endpoint calls an App-JWT an access token too (RFC 6749 §4.4.3).
+pub(crate) fn app_token(token: AccessToken) -> AppToken {
+    AppToken(token.0)
+}
+
 fn bearer(token: &str) -> HeaderValue {
     let value = Zeroizing::new(format!("Bearer {token}"));
     let mut header = HeaderValue::try_from(value.as_str()).unwrap_or(EMPTY);
@@ -262,6 +299,7 @@ mod tests {
     fn no_secret_prints_itself() {
         assert_eq!(format!("{:?}", ClientSecret::new("canary")), "ClientSecret(..)");
         assert_eq!(format!("{:?}", AccessToken::new("canary")), "AccessToken(..)");
+        assert_eq!(format!("{:?}", AppToken::new("canary")), "AppToken(..)");
         assert_eq!(format!("{:?}", RefreshToken::new("canary")), "RefreshToken(..)");
         assert_eq!(format!("{:?}", SessionToken::new("canary")), "SessionToken(..)");
         assert_eq!(format!("{:?}", SessionKey::random()), "SessionKey(..)");

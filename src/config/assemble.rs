@@ -11,7 +11,9 @@ use super::{
     validate::server,
 };
 use crate::{
+    account::AccountId,
     caller::{CsrfPolicy, IgnoredSchemes},
+    clock::Clock,
     error::{BoxError, BoxFuture},
     jwt::{BearerRules, BearerVerifier, FetchKeys, IdTokenRules, IdTokenVerifier, KeySetDocument},
     login::{DoubtfulClaims, Exchanges, LoginDesk, MAX_UNCLAIMING, ReturnGuard},
@@ -34,6 +36,22 @@ impl Builder {
     pub fn build(self) -> Result<LpAuthLayer, ConfigError> {
         assemble(self)
     }
+
+    /// Checks the settings of a client that signs nobody in, and makes it. Does no I/O.
+    pub(crate) fn build_client(self) -> Result<AppClient, ConfigError> {
+        self.check_client()?;
+        let account = self.checked_account()?;
+        let (client_id, client_secret) = self.checked_client()?;
+        let sentinel = sentinel(&self, &client_id, client_secret)?;
+        Ok(AppClient { sentinel, account, clock: self.clock })
+    }
+}
+
+/// An application in its account, as its own.
+pub(crate) struct AppClient {
+    pub(crate) sentinel: Arc<SentinelClient>,
+    pub(crate) account: AccountId,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {

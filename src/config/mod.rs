@@ -1,8 +1,8 @@
 //! Set up.
 //!
 //! [`builder`] collects settings, [`env`] reads them from the environment, [`validate`] checks the
-//! whole, and [`assemble`] makes a layer of it. [`manifest`] is what LivePerson needs to know of an
-//! application before it has a client id.
+//! whole, and [`assemble`] makes a layer of it, or a client for calls of the application's own.
+//! [`manifest`] is what LivePerson needs to know of an application before it has a client id.
 
 mod assemble;
 mod builder;
@@ -11,6 +11,7 @@ mod error;
 mod manifest;
 mod validate;
 
+pub(crate) use self::assemble::AppClient;
 pub use self::{
     builder::Builder,
     error::{ConfigError, Setting},

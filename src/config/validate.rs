@@ -25,7 +25,8 @@ const MAX_REDIRECT_URI: usize = 128;
 const LONGEST_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 const LONGEST_LOGIN: Duration = Duration::from_secs(60 * 60);
 
-/// What every layer needs, and where its value comes from.
+/// What every layer needs, and where its value comes from; the first of it is
+/// [what a client needs](CLIENT).
 const NEEDED: [(Setting, &str); 5] = [
     (Setting::Account, "it is the account (site) id that users see in Conversational Cloud"),
     (Setting::ClientId, "LivePerson shows it where the application is installed"),
@@ -37,9 +38,21 @@ const NEEDED: [(Setting, &str); 5] = [
     (Setting::SessionKey, "make one with `openssl rand -base64 32`"),
 ];
 
+/// How much of [`NEEDED`] is needed to ask Sentinel for the application's own token.
+const CLIENT: usize = 3;
+
 impl Builder {
     /// Names all that is missing at once.
     pub(super) fn check_needed(&self) -> Result<(), ConfigError> {
+        self.check_set(&NEEDED)
+    }
+
+    /// The same for a client that signs nobody in.
+    pub(super) fn check_client(&self) -> Result<(), ConfigError> {
+        self.check_set(&NEEDED[..CLIENT])
+    }
+
+    fn check_set(&self, needed: &[(Setting, &'static str)]) -> Result<(), ConfigError> {
         let is_missing = |setting: &Setting| match setting {
             Setting::Account => self.account.is_none(),
             Setting::ClientId => self.client_id.is_none(),
@@ -47,7 +60,7 @@ impl Builder {
             Setting::RedirectUri => self.redirect_uri.is_none(),
             _ => self.session_keys.is_empty(),
         };
-        let mut missing = NEEDED.iter().filter(|(setting, _)| is_missing(setting));
+        let mut missing = needed.iter().filter(|(setting, _)| is_missing(setting));
         let Some(&(setting, remedy)) = missing.next() else { return Ok(()) };
         let also = missing.map(|(setting, _)| *setting).collect();
         Err(ConfigError::Missing { setting, remedy, also })

@@ -8,7 +8,8 @@ use http::StatusCode;
 use super::{
     domain::Domains,
     endpoint::{
-        SentinelHost, ServerOrigin, TokenApiVersion, authorize_url, jwks_url, revoke_url, token_url,
+        SentinelHost, ServerOrigin, TokenApiVersion, app_token_url, authorize_url, jwks_url,
+        revoke_url, token_url,
     },
     error::{FetchError, HttpSetupError, MalformedAnswer, TokenError, root_cause},
     http_client::{Answer, BodyEnd, HttpClient, HttpSettings},
@@ -58,6 +59,7 @@ pub(crate) struct SentinelClient {
     codes: Throttle,
     refreshes: Throttle,
     revocations: Throttle,
+    app_tokens: Throttle,
 }
 
 #[derive(Debug)]
@@ -106,6 +108,7 @@ impl SentinelClient {
             codes: Throttle::default(),
             refreshes: Throttle::default(),
             revocations: Throttle::default(),
+            app_tokens: Throttle::default(),
         })
     }
 
@@ -181,7 +184,8 @@ impl SentinelClient {
         ];
         form.extend(self.credentials());
         form.extend(verifier.map(|verifier| ("code_verifier", verifier.expose_secret())));
-        self.tokens("exchange", &self.codes, account, &form).await
+        let url = |host: &_| token_url(host, account, self.token_api_version);
+        self.tokens("exchange", &self.codes, account, url, &form).await
     }
 
     /// Presents a refresh token (RFC 6749 §6).
@@ -203,7 +207,26 @@ impl SentinelClient {
         let mut form =
             vec![("grant_type", "refresh_token"), ("refresh_token", token.expose_secret())];
         form.extend(self.credentials());
-        self.tokens("refresh", &self.refreshes, account, &form).await
+        let url = |host: &_| token_url(host, account, self.token_api_version);
+        self.tokens("refresh", &self.refreshes, account, url, &form).await
+    }
+
+    /// Asks for an App-JWT, the application's own token in an account (RFC 6749 §4.4.2).
+    ///
+    /// One `POST` at most; none while Sentinel wants to be left alone with them.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`]; asking again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe, but nothing is kept.
+    pub(crate) async fn app_token(&self, account: &AccountId) -> Result<TokenSet, TokenError> {
+        let mut form = vec![("grant_type", "client_credentials")];
+        form.extend(self.credentials());
+        let url = |host: &_| app_token_url(host, account);
+        self.tokens("app_token", &self.app_tokens, account, url, &form).await
     }
 
     /// Revokes a refresh token: the user is logged out of **all** LivePerson applications.
@@ -286,13 +309,14 @@ impl SentinelClient {
         endpoint: &'static str,
         throttle: &Throttle,
         account: &AccountId,
+        url: impl Fn(&SentinelHost) -> String,
         form: &[(&str, &str)],
     ) -> Result<TokenSet, TokenError> {
         let started = self.clock.monotonic();
         if let Some(retry_after) = throttle.remaining(started) {
             return Err(TokenError::Throttled { retry_after });
         }
-        let outcome = self.request_tokens(throttle, account, form).await;
+        let outcome = self.request_tokens(throttle, account, url, form).await;
         self.report(endpoint, account, started, outcome.as_ref().err());
         outcome
     }
@@ -301,6 +325,7 @@ impl SentinelClient {
         &self,
         throttle: &Throttle,
         account: &AccountId,
+        url: impl Fn(&SentinelHost) -> String,
         form: &[(&str, &str)],
     ) -> Result<TokenSet, TokenError> {
         let host = self.token_host(account).await?;
@@ -308,8 +333,7 @@ impl SentinelClient {
         if let Some(retry_after) = throttle.remaining(self.clock.monotonic()) {
             return Err(TokenError::Throttled { retry_after });
         }
-        let url = token_url(&host, account, self.token_api_version);
-        let answer = self.post_heedfully(throttle, &host, &url, form).await?;
+        let answer = self.post_heedfully(throttle, &host, &url(&host), form).await?;
         read_tokens(answer).await
     }
 

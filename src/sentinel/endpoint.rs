@@ -197,6 +197,11 @@ pub(super) fn token_url(
     format!("{host}/sentinel/api/account/{account}/token?v={version}")
 }
 
+/// Version 2, whose tokens are signed with a key of the key set; it takes no `v`.
+pub(super) fn app_token_url(host: &SentinelHost, account: &AccountId) -> String {
+    format!("{host}/sentinel/api/v2/account/{account}/app/token")
+}
+
 /// The documentation prints `?v1.0` beside a table that requires `v`: the table is followed.
 pub(super) fn revoke_url(host: &SentinelHost, account: &AccountId) -> String {
     format!("{host}/sentinel/api/account/{account}/token/revoke?v=1.0")
@@ -287,6 +292,10 @@ mod tests {
         assert_eq!(
             token_url(&host, &account, TokenApiVersion::V1),
             "https://va.example/sentinel/api/account/12345678/token?v=1.0"
+        );
+        assert_eq!(
+            app_token_url(&host, &account),
+            "https://va.example/sentinel/api/v2/account/12345678/app/token"
         );
         assert_eq!(
             revoke_url(&host, &account),

@@ -1,7 +1,7 @@
 //! Asks LivePerson: where an account's Sentinel is, and what Sentinel says about codes and tokens.
 //!
-//! [`client`] has the calls (exchange, refresh, revoke, keys), [`domain`] finds the host of an
-//! account, [`endpoint`] knows which servers may be asked and how their URLs read, [`token`] reads
+//! [`client`] has the calls (exchange, refresh, revoke, App-JWT, keys), [`domain`] finds the host of
+//! an account, [`endpoint`] knows which servers may be asked and how their URLs read, [`token`] reads
 //! answers, [`throttle`] obeys `Retry-After`, [`http_client`] moves the bytes, and [`error`] says
 //! what a failed call means for the code or token it carried.
 

@@ -33,7 +33,8 @@ pub use app::{AppBuilder, app};
 pub use lease::lease;
 pub use manual_clock::ManualClock;
 pub use mock_sentinel::{
-    Call, Counts, Endpoint, ExpiresIn, Fault, MockSentinel, MockSentinelBuilder, MockUser,
+    AppTokenBuilder, Call, Counts, Endpoint, ExpiresIn, Fault, MockSentinel, MockSentinelBuilder,
+    MockUser,
 };
 pub use store_suite::store_suite;
 pub use user::{UserBuilder, session_cookie, sign_in, user};

@@ -60,6 +60,7 @@ async fn every_call_is_the_documented_one() {
     assert_eq!(set.unwrap().refresh_token, Some(RefreshToken::new("next-canary")));
     refresh(&client).await.unwrap();
     client.revoke(&account(), &refresh_token()).await.unwrap();
+    client.app_token(&account()).await.unwrap();
 
     let requests = server.requests();
     let expected = [
@@ -87,6 +88,14 @@ async fn every_call_is_the_documented_one() {
             "POST /sentinel/api/account/12345678/token/revoke?v=1.0 HTTP/1.1",
             fields(&[
                 ("token", "refresh-canary"),
+                ("client_id", "the-client"),
+                ("client_secret", "the+secret & more"),
+            ]),
+        ),
+        (
+            "POST /sentinel/api/v2/account/12345678/app/token HTTP/1.1",
+            fields(&[
+                ("grant_type", "client_credentials"),
                 ("client_id", "the-client"),
                 ("client_secret", "the+secret & more"),
             ]),
@@ -302,9 +311,10 @@ async fn a_429_stops_its_own_grant_and_no_other() {
     assert_eq!(pause(exchange(&client).await), Some(secs(18)));
     assert_eq!(server.requests().len(), 1);
     refresh(&client).await.expect("a 429 on codes stops no refresh");
+    client.app_token(&account()).await.expect("nor an app token");
     clock.advance(secs(18));
     exchange(&client).await.expect("the pause is over");
-    assert_eq!(server.requests().len(), 3);
+    assert_eq!(server.requests().len(), 4);
 }
 
 #[tokio::test]
@@ -362,6 +372,7 @@ fn the_calls_can_move_between_threads() {
     assert_send(&client.exchange(&account, &code, None));
     assert_send(&client.refresh(&account, &token));
     assert_send(&client.revoke(&account, &token));
+    assert_send(&client.app_token(&account));
     assert_send(&client.jwks("x"));
     assert_send(&client.host(&account));
 }

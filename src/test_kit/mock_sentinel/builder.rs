@@ -134,6 +134,22 @@ impl MockSentinelBuilder {
         self
     }
 
+    /// How long App-JWTs live (an hour by default).
+    pub fn app_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.state.settings.app_token_lifetime = lifetime;
+        self
+    }
+
+    /// The scopes of App-JWTs (`users.read` and `faas.lambda.invoke` by default).
+    pub fn app_token_scopes<I>(mut self, scopes: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.state.settings.app_token_scopes = scopes.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// The port on 127.0.0.1 (a free one by default).
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;

@@ -25,6 +25,8 @@ pub enum Endpoint {
     Jwks,
     /// The resource that access tokens open.
     Api,
+    /// Where an application gets a token of its own (App-JWT, version 2).
+    AppToken,
 }
 
 /// How many requests have arrived, by endpoint; those that met a fault are among them.
@@ -62,6 +64,8 @@ pub struct Counts {
     pub jwks: u64,
     /// Uses of the resource behind the access token.
     pub api: u64,
+    /// Requests for an App-JWT.
+    pub app_tokens: u64,
     /// Refresh tokens presented again after they were spent.
     pub reuses: u64,
 }
@@ -137,6 +141,7 @@ impl CallLog {
             Endpoint::Revoke => &mut counts.revocations,
             Endpoint::Jwks => &mut counts.jwks,
             Endpoint::Api => &mut counts.api,
+            Endpoint::AppToken => &mut counts.app_tokens,
         })
     }
 }

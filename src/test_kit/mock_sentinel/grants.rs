@@ -8,7 +8,6 @@ use super::{
     reply::{Reply, json as answer},
     request::Asked,
     state::{Shared, State},
-    switches::ExpiresIn,
     tokens::{FamilyId, Redemption, Refused},
     users::MockUser,
 };
@@ -16,7 +15,7 @@ use crate::clock::Timestamp;
 
 /// An error of RFC 6749 §5.2.
 #[derive(Debug, Clone, Copy)]
-struct OAuthError {
+pub(super) struct OAuthError {
     status: StatusCode,
     error: &'static str,
     description: &'static str,
@@ -132,19 +131,18 @@ fn issue(
     let lifetime = state.settings.access_token_lifetime;
     let end = Timestamp::from(shared.now()).plus(lifetime); // saturates
     let access_token = state.tokens.issue_access(family, end.into());
-    let expires_in = match &state.settings.expires_in {
-        ExpiresIn::Number => Some(json!(lifetime.as_secs())),
-        ExpiresIn::Text => Some(json!(lifetime.as_secs().to_string())),
-        ExpiresIn::Literal(value) => Some(value.clone()),
-        ExpiresIn::Absent => None,
-    };
     let members = [
         ("access_token", Some(json!(access_token))),
-        ("token_type", state.settings.token_type.as_ref().map(|kind| json!(kind))),
+        ("token_type", state.settings.stated_type()),
         ("refresh_token", refresh_token.map(Value::from)),
         ("id_token", id_token.map(Value::from)),
-        ("expires_in", expires_in),
+        ("expires_in", state.settings.stated_lifetime(lifetime)),
     ];
+    present(members)
+}
+
+/// An answer of the members that there are.
+pub(super) fn present<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
     let present = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Value::Object(Map::from_iter(present))
 }
@@ -163,6 +161,13 @@ fn id_token(shared: &Shared, state: &State, family: FamilyId) -> String {
 fn check(asked: &Asked, version: bool) -> Result<(), OAuthError> {
     match () {
         () if !version => Err(invalid_request("the parameter v is missing or unknown")),
+        () => check_form(asked),
+    }
+}
+
+/// What every form of this protocol has to be (RFC 6749 §3.2).
+pub(super) fn check_form(asked: &Asked) -> Result<(), OAuthError> {
+    match () {
         () if !asked.is_form() => Err(invalid_request("the body is not a form")),
         () if asked.form.repeat() => Err(invalid_request("a parameter comes twice")),
         () => Ok(()),
@@ -170,7 +175,11 @@ fn check(asked: &Asked, version: bool) -> Result<(), OAuthError> {
 }
 
 /// Clients authenticate in the body and nowhere else.
-fn authenticate(shared: &Shared, asked: &Asked, account: &str) -> Result<usize, OAuthError> {
+pub(super) fn authenticate(
+    shared: &Shared,
+    asked: &Asked,
+    account: &str,
+) -> Result<usize, OAuthError> {
     let client =
         asked.form.one("client_id").and_then(|id| shared.client(account, id)).filter(|client| {
             asked.form.one("client_secret") == Some(shared.clients[*client].secret.as_str())
@@ -187,13 +196,13 @@ const INVALID_CLIENT: OAuthError = OAuthError {
     description: "unknown client, wrong secret, or credentials outside the body",
 };
 
-const UNSUPPORTED_GRANT_TYPE: OAuthError = OAuthError {
+pub(super) const UNSUPPORTED_GRANT_TYPE: OAuthError = OAuthError {
     status: StatusCode::BAD_REQUEST,
     error: "unsupported_grant_type",
-    description: "use authorization_code or refresh_token",
+    description: "this endpoint knows no such grant type",
 };
 
-const fn invalid_request(description: &'static str) -> OAuthError {
+pub(super) const fn invalid_request(description: &'static str) -> OAuthError {
     OAuthError { status: StatusCode::BAD_REQUEST, error: "invalid_request", description }
 }
 
@@ -202,7 +211,7 @@ const fn invalid_grant(description: &'static str) -> OAuthError {
 }
 
 impl OAuthError {
-    fn reply(self) -> Reply {
+    pub(super) fn reply(self) -> Reply {
         let body = json!({ "error": self.error, "error_description": self.description });
         answer(self.status, &body)
     }

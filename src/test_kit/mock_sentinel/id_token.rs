@@ -32,16 +32,20 @@ pub(super) fn claims(
         ("is_admin".to_owned(), json!(user.is_admin())),
         ("is_lpa".to_owned(), json!(user.is_lpa())),
     ]);
+    edit(&mut claims, edits);
+    Value::Object(claims)
+}
+
+pub(super) fn edit(claims: &mut Map<String, Value>, edits: &Edits) {
     for (name, edit) in edits {
         match edit {
             Some(value) => claims.insert(name.clone(), value.clone()),
             None => claims.remove(name),
         };
     }
-    Value::Object(claims)
 }
 
-fn seconds(time: SystemTime) -> u64 {
+pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

@@ -2,9 +2,12 @@
 //!
 //! A request is read whole (`request`), its URL picks the endpoint (`routes`), and a fault may come
 //! between (`faults`, acted out by `server`, `reply` and `wire`). The endpoints are `directory`,
-//! `authorize` (with `pages`) and `grants`; what they remember is `state`, above all the codes and
-//! tokens of `tokens`. The handle reads and switches it (`switches`, `counters`).
+//! `authorize` (with `pages`), `grants` and `app_token`; what they remember is `state`, above all the
+//! codes and tokens of `tokens`; what they sign is made of `id_token` or `app_jwt` with a key of
+//! `keys`. The handle reads and switches it (`switches`, `counters`).
 
+mod app_jwt;
+mod app_token;
 mod authorize;
 mod builder;
 mod counters;
@@ -27,6 +30,7 @@ mod wire;
 
 use std::{fmt, io, mem, sync::Arc};
 
+pub use app_jwt::AppTokenBuilder;
 pub use builder::MockSentinelBuilder;
 pub use counters::{Call, Counts, Endpoint};
 pub use faults::Fault;
@@ -36,7 +40,7 @@ pub use users::MockUser;
 use server::Server;
 use state::{Client, Shared};
 
-use crate::{Builder, LpAuthLayer, SessionKey};
+use crate::{AppTokenSource, AppTokenSourceBuilder, Builder, LpAuthLayer, SessionKey};
 
 /// A stand-in for LivePerson: Domain API and Sentinel in one server on `127.0.0.1`.
 ///
@@ -56,6 +60,7 @@ use crate::{Builder, LpAuthLayer, SessionKey};
 /// | `GET /sentinel/forget` | a way to sign in as somebody else, see [`forget_url`](Self::forget_url) |
 /// | `POST /sentinel/api/account/{account}/token` | code exchange and refresh |
 /// | `POST /sentinel/api/account/{account}/token/revoke` | revocation |
+/// | `POST /sentinel/api/v2/account/{account}/app/token` | App-JWTs (version 2) |
 /// | `GET /sentinel/well-known/jwks` | the public keys |
 /// | `GET /api/account/{account}/configuration/le-users/users/me` | an API that wants an access token |
 ///
@@ -150,6 +155,28 @@ impl MockSentinel {
             .sentinel_url(self.url())
             .redirect_uri(redirect_uri)
             .session_key(SessionKey::random())
+    }
+
+    /// The settings of a source of App-JWTs from here; build it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tower_lp_auth::test_kit::MockSentinel;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sentinel = MockSentinel::start().await?;
+    /// let token = sentinel.app_token_source().build()?.token().await?;
+    /// assert_eq!(sentinel.counts().app_tokens, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn app_token_source(&self) -> AppTokenSourceBuilder {
+        AppTokenSource::builder()
+            .account(self.account_id())
+            .client_id(self.client_id())
+            .client_secret(self.client_secret())
+            .sentinel_url(self.url())
     }
 
     /// Where a browser goes that shall be asked again who it is: the mock forgets its user and sends

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::{
-    authorize,
+    app_token, authorize,
     counters::Endpoint,
     directory, grants,
     reply::{Reply, json as answer},
@@ -24,6 +24,7 @@ pub(super) enum Route<'a> {
     Revoke(&'a str),
     Jwks,
     Me(&'a str),
+    AppToken(&'a str),
 }
 
 impl<'a> Route<'a> {
@@ -42,6 +43,9 @@ impl<'a> Route<'a> {
                 ("POST", ["token", "revoke"]) => Self::Revoke(account),
                 _ => return None,
             },
+            ("POST", ["sentinel", "api", "v2", "account", account, "app", "token"]) => {
+                Self::AppToken(account)
+            }
             ("GET", ["sentinel", "well-known", "jwks"]) => Self::Jwks,
             ("GET" | "POST", ["login"]) => Self::Login,
             ("GET", ["sentinel", "forget"]) => Self::Forget,
@@ -61,6 +65,7 @@ impl<'a> Route<'a> {
             Self::Revoke(_) => Endpoint::Revoke,
             Self::Jwks => Endpoint::Jwks,
             Self::Me(_) => Endpoint::Api,
+            Self::AppToken(_) => Endpoint::AppToken,
         }
     }
 
@@ -78,6 +83,7 @@ impl<'a> Route<'a> {
             Self::Revoke(account) => grants::revoke(shared, asked, account),
             Self::Jwks => directory::jwks(shared),
             Self::Me(account) => directory::me(shared, asked, account),
+            Self::AppToken(account) => app_token::app_token(shared, asked, account),
         }
     }
 }
@@ -102,6 +108,8 @@ mod tests {
             ("GET", "/sentinel/api/account/1/authorize", Some(Route::Authorize("1"))),
             ("POST", "/sentinel/api/account/1/token", Some(Route::Token("1"))),
             ("POST", "/sentinel/api/account/1/token/revoke", Some(Route::Revoke("1"))),
+            ("POST", "/sentinel/api/v2/account/1/app/token", Some(Route::AppToken("1"))),
+            ("POST", "/sentinel/api/account/1/app/token", None),
             ("GET", "/sentinel/well-known/jwks", Some(Route::Jwks)),
             ("GET", "/api/account/1/configuration/le-users/users/me", Some(Route::Me("1"))),
             ("POST", "/login", Some(Route::Login)),

@@ -12,7 +12,10 @@ const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
 /// Between the shortest and the longest refresh token published.
 const REFRESH_TOKEN_DIGITS: usize = 288;
 
-/// How a token answer states the access token's lifetime.
+/// As in both published examples of an App-JWT.
+const APP_TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// How a token answer states the lifetime of its access token or App-JWT.
 ///
 /// # Examples
 ///
@@ -48,6 +51,8 @@ pub(super) struct Settings {
     pub(super) reuse_detection: bool,
     pub(super) old_access_token_dies: bool,
     pub(super) access_token_lifetime: Duration,
+    pub(super) app_token_lifetime: Duration,
+    pub(super) app_token_scopes: Vec<String>,
     pub(super) expires_in: ExpiresIn,
     pub(super) refresh_token_digits: usize,
     pub(super) login_refresh_token: bool,
@@ -69,6 +74,8 @@ impl Default for Settings {
             reuse_detection: true,
             old_access_token_dies: false,
             access_token_lifetime: ACCESS_TOKEN_LIFETIME,
+            app_token_lifetime: APP_TOKEN_LIFETIME,
+            app_token_scopes: vec!["users.read".to_owned(), "faas.lambda.invoke".to_owned()],
             expires_in: ExpiresIn::Number,
             refresh_token_digits: REFRESH_TOKEN_DIGITS,
             login_refresh_token: true,
@@ -82,6 +89,23 @@ impl Default for Settings {
             jwks_body: None,
             auto_login: None,
         }
+    }
+}
+
+impl Settings {
+    /// The `expires_in` of an answer.
+    pub(super) fn stated_lifetime(&self, lifetime: Duration) -> Option<Value> {
+        match &self.expires_in {
+            ExpiresIn::Number => Some(lifetime.as_secs().into()),
+            ExpiresIn::Text => Some(lifetime.as_secs().to_string().into()),
+            ExpiresIn::Literal(value) => Some(value.clone()),
+            ExpiresIn::Absent => None,
+        }
+    }
+
+    /// The `token_type` of an answer.
+    pub(super) fn stated_type(&self) -> Option<Value> {
+        self.token_type.as_deref().map(Value::from)
     }
 }
 
@@ -109,7 +133,12 @@ impl MockSentinel {
         self.set(|settings| settings.access_token_lifetime = lifetime);
     }
 
-    /// How that lifetime is stated (as a number at first).
+    /// How long App-JWTs issued from now on live (an hour at first).
+    pub fn set_app_token_lifetime(&self, lifetime: Duration) {
+        self.set(|settings| settings.app_token_lifetime = lifetime);
+    }
+
+    /// How both lifetimes are stated (as a number at first).
     pub fn set_expires_in(&self, form: ExpiresIn) {
         self.set(|settings| settings.expires_in = form);
     }
@@ -191,6 +220,12 @@ impl MockSentinel {
     /// it, as where LivePerson signs id_tokens with a key that it does not publish.
     pub fn set_publish_signing_key(&self, on: bool) {
         self.shared.lock().keys.hide_current(!on);
+    }
+
+    /// Adds a key to the set as long as keys are listed, right or wrong, such as one of 1024 bits for
+    /// [`AppTokenBuilder::signed_with`](super::AppTokenBuilder::signed_with).
+    pub fn add_key(&self, jwk: Value) {
+        self.shared.lock().keys.add_guest(jwk);
     }
 
     /// Serves these bytes in place of the key set; `None` brings the set back.

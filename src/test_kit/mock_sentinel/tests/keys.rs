@@ -6,7 +6,7 @@ use super::*;
 
 const JWKS: &str = "/sentinel/well-known/jwks";
 
-async fn keys(sentinel: &MockSentinel) -> Vec<Value> {
+pub(super) async fn keys(sentinel: &MockSentinel) -> Vec<Value> {
     let set = get(sentinel, JWKS, "").await.json();
     set["keys"].as_array().unwrap().clone()
 }
@@ -15,13 +15,13 @@ fn decode(text: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode_to_vec(text).unwrap()
 }
 
-fn part(id_token: &Value, at: usize) -> Value {
+pub(super) fn part(id_token: &Value, at: usize) -> Value {
     let text = id_token.as_str().unwrap();
     serde_json::from_slice(&decode(text.split('.').nth(at).unwrap())).unwrap()
 }
 
 /// Verifies a token with the key that its header names.
-fn verify(keys: &[Value], id_token: &Value) -> bool {
+pub(super) fn verify(keys: &[Value], id_token: &Value) -> bool {
     let kid = &part(id_token, 0)["kid"];
     let Some(key) = keys.iter().find(|key| key["kid"] == *kid) else {
         return false;
@@ -38,7 +38,7 @@ async fn the_listed_key_verifies_an_id_token() {
     let sentinel = MockSentinel::start().await.unwrap();
     let tokens = log_in(&sentinel).await;
     let keys = keys(&sentinel).await;
-    assert_eq!(keys.len(), 1);
+    assert_eq!(keys.len(), 2, "one of id_tokens, one of App-JWTs");
     for (member, expected) in [("kty", "RSA"), ("use", "sig"), ("alg", "RS256")] {
         assert_eq!(keys[0][member], expected);
     }
@@ -78,7 +78,7 @@ async fn the_key_set_can_be_empty_or_nonsense() {
     assert_eq!(get(&sentinel, JWKS, "").await.text(), "<html>");
     sentinel.set_jwks_body(None);
     sentinel.set_publish_keys(true);
-    assert_eq!(keys(&sentinel).await.len(), 1);
+    assert_eq!(keys(&sentinel).await.len(), 2);
     assert_eq!(sentinel.counts().jwks, 3);
 }
 

@@ -1,5 +1,6 @@
 //! The mock as its clients see it: over sockets, without an HTTP library to smooth things over.
 
+mod app_tokens;
 mod faults;
 mod keys;
 mod login;
