@@ -48,7 +48,8 @@ async fn ask(app: &App, path: &str, token: &str) -> Page {
 async fn id_token(app: &App) -> String {
     let mut browser = Browser::new(app);
     let callback = browser.reach_callback(app, "/me").await;
-    let callback: url::Url = app.url("/").parse::<url::Url>().unwrap().join(&callback).unwrap();
+    let origin: url::Url = app.url("/").parse().expect("a URL");
+    let callback = origin.join(&callback).expect("a URL");
     let code = callback.query_pairs().find(|(name, _)| name == "code").expect("a code").1;
     let form = form_urlencoded::Serializer::new(String::new())
         .append_pair("grant_type", "authorization_code")
