@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The layer under load, as Markdown: requests over real sockets with and without it (wrk), ten thousand
-# requests on one expired session, and one to a million sessions. Takes about four minutes; installs wrk.
+# requests on one expired session, and one to a million sessions. Takes some minutes, on a busy machine more than ten; installs wrk.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
