@@ -45,7 +45,11 @@ pub struct FloorLayer<const WRAP: bool>(Guest);
 
 impl<const WRAP: bool> FloorLayer<WRAP> {
     pub fn new() -> Self {
-        Self(Guest(Arc::new(Profile { name: "hello" })))
+        Self::named("hello")
+    }
+
+    pub fn named(name: &'static str) -> Self {
+        Self(Guest(Arc::new(Profile { name })))
     }
 }
 

@@ -11,10 +11,13 @@ use axum::{
     },
 };
 use tower::ServiceExt;
-use tower_lp_auth::{Builder, LpAuthLayer, SessionKey, SessionStore, test_kit::MockSentinel};
+use tower_lp_auth::{
+    Builder, Clock, LpAuthLayer, SessionKey, SessionStore, SystemClock, test_kit::MockSentinel,
+};
 
 /// MockSentinel, and layers whose sessions are the same.
-pub struct Logins {
+pub struct Logins<C = SystemClock> {
+    clock: C,
     sentinel: MockSentinel,
     key: SessionKey,
     client: reqwest::Client,
@@ -22,7 +25,15 @@ pub struct Logins {
 
 impl Logins {
     pub async fn start() -> Self {
-        let sentinel = MockSentinel::start().await.expect("a free port on loopback");
+        Self::at(SystemClock::default()).await
+    }
+}
+
+impl<C: Clock + Clone> Logins<C> {
+    /// The same at another time.
+    pub async fn at(clock: C) -> Self {
+        let sentinel = MockSentinel::builder().clock(clock.clone()).start().await;
+        let sentinel = sentinel.expect("a free port on loopback");
         sentinel.auto_login(Some(sentinel.users()[0].id()));
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -30,7 +41,11 @@ impl Logins {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client without TLS");
-        Self { sentinel, key: SessionKey::random(), client }
+        Self { clock, sentinel, key: SessionKey::random(), client }
+    }
+
+    pub fn sentinel(&self) -> &MockSentinel {
+        &self.sentinel
     }
 
     /// A layer that keeps so many opened sessions.
@@ -45,6 +60,7 @@ impl Logins {
 
     fn builder(&self) -> Builder {
         LpAuthLayer::builder()
+            .clock(self.clock.clone())
             .account(self.sentinel.account_id())
             .client_id(self.sentinel.client_id())
             .client_secret(self.sentinel.client_secret())

@@ -8,12 +8,13 @@
 #![allow(dead_code, unreachable_pub, reason = "each target uses a part of it")]
 
 mod floor;
+mod headers;
 mod login;
 
 use axum::{
     Extension, Router,
     body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header::COOKIE},
+    http::{HeaderMap, Request, StatusCode, Uri},
     routing::{RouterIntoService, get},
 };
 use futures_util::FutureExt;
@@ -21,8 +22,11 @@ use http_body_util::BodyExt;
 use tower::Service;
 use tower_lp_auth::{LpAuthLayer, LpUser};
 
-use self::floor::{Floor, FloorLayer, Guest};
 pub use self::login::Logins;
+use self::{
+    floor::{Floor, FloorLayer, Guest},
+    headers::{browser, cookie, fields},
+};
 
 /// One router, and the requests it is asked.
 pub struct Contender {
@@ -153,45 +157,4 @@ fn behind(layer: &LpAuthLayer) -> Router {
         .route("/optional", get(whoever))
         .route("/public", get(|| async { "hi" }))
         .layer(layer.clone())
-}
-
-fn cookie(value: &str) -> HeaderMap {
-    HeaderMap::from_iter([(COOKIE, shared(value))])
-}
-
-/// Three foreign cookies and ours in fields of their own, as HTTP/2 hands them over.
-fn fields(ours: &str) -> HeaderMap {
-    ["theme=dark", ours, "_ga=GA1.1.1234567890", "lang=en-GB"]
-        .iter()
-        .map(|pair| (COOKIE, shared(pair)))
-        .collect()
-}
-
-/// The 16 headers of a browser's navigation, the cookies among them.
-fn browser(mut headers: HeaderMap) -> HeaderMap {
-    for (name, value) in [
-        ("host", "app.example.com"),
-        ("connection", "keep-alive"),
-        ("cache-control", "max-age=0"),
-        ("sec-ch-ua", "\"Chromium\";v=\"140\", \"Not=A?Brand\";v=\"24\""),
-        ("sec-ch-ua-mobile", "?0"),
-        ("sec-ch-ua-platform", "\"Linux\""),
-        ("upgrade-insecure-requests", "1"),
-        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0.0.0"),
-        ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
-        ("sec-fetch-site", "same-origin"),
-        ("sec-fetch-mode", "navigate"),
-        ("sec-fetch-user", "?1"),
-        ("sec-fetch-dest", "document"),
-        ("accept-encoding", "gzip, deflate, br"),
-        ("accept-language", "en-GB,en;q=0.9"),
-    ] {
-        headers.insert(HeaderName::from_static(name), shared(value));
-    }
-    headers
-}
-
-/// A value whose bytes are counted references, as a server makes them.
-fn shared(value: &str) -> HeaderValue {
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(value.to_owned())).expect("visible ASCII")
 }

@@ -1,0 +1,74 @@
+//! tower-lp-auth: sealed in the cookie, in memory, in Redis.
+
+use axum::{Router, http::HeaderMap, routing::get};
+use tower_lp_auth::{LpAuthLayer, LpUser, MemoryStore, RedisStore};
+
+use super::{Contender, floors::beside_foreign};
+use crate::{
+    shared::{browser, cookie, fields},
+    surroundings::Surroundings,
+};
+
+/// More than there are sessions, and as many as there are by default.
+const OPENED_SESSIONS: usize = 10_000;
+
+pub async fn start(name: &'static str, around: &Surroundings) -> Contender {
+    let layer = layer(name, around).await;
+    let mut sessions = Vec::new();
+    for _ in 0..around.sessions {
+        let ours = around.logins().await.sign_in(&layer).await;
+        sessions.push(headers(name, &ours));
+    }
+    described(Contender::new(name, app(&layer), sessions))
+}
+
+async fn layer(name: &str, around: &Surroundings) -> LpAuthLayer {
+    let logins = around.logins().await;
+    match name {
+        "ours, MemoryStore" => logins.stored(MemoryStore::default()),
+        "ours, RedisStore" => {
+            let url = around.redis().await.url();
+            logins.stored(RedisStore::new(&url).expect("a URL"))
+        }
+        "ours, anew" => logins.layer(1),
+        _ => logins.layer(OPENED_SESSIONS),
+    }
+}
+
+/// The application behind a layer of ours.
+pub fn app(layer: &LpAuthLayer) -> Router {
+    Router::new()
+        .route("/me", get(async |user: LpUser| user.id().to_owned()))
+        .route("/public", get(async || "hi"))
+        .layer(layer.clone())
+}
+
+fn headers(name: &str, ours: &str) -> HeaderMap {
+    match name {
+        "ours, browser" => browser(cookie(ours)),
+        "ours, foreign" => cookie(&beside_foreign(ours)),
+        "ours, fields" => fields(ours),
+        "ours, public" => HeaderMap::new(),
+        _ => cookie(ours),
+    }
+}
+
+fn described(contender: Contender) -> Contender {
+    match contender.name {
+        "ours" => contender.noted(
+            "a sealed cookie seen before; refreshes beside the handler, once per session; CSRF guard; \
+             logout final within the process",
+        ),
+        "ours, browser" => contender.over("floor+wrap, browser"),
+        "ours, foreign" => contender.over("floor+wrap, foreign"),
+        "ours, fields" => contender.over("floor+wrap, fields"),
+        "ours, anew" => contender.in_turns().noted("the cache holds one session: each cookie is opened"),
+        "ours, public" => contender.at("/public").over("floor+wrap, no cookie"),
+        "ours, public with our cookie" => contender.at("/public").over("floor+wrap"),
+        "ours, MemoryStore" => contender.noted("the same with the record in this process"),
+        "ours, RedisStore" => contender
+            .over("GET from Redis")
+            .noted("one GET a request; one refresh and one logout in the whole cluster"),
+        name => unreachable!("no contender is called {name}"),
+    }
+}
