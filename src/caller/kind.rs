@@ -136,7 +136,8 @@ fn is_zero_weight(parameter: &str) -> bool {
             .is_some_and(|rest| rest.bytes().all(|b| b == b'0' || b == b'.'))
 }
 
-pub(super) fn grpc_flavor(headers: &HeaderMap) -> Option<GrpcFlavor> {
+/// Which gRPC the media type of a request, or of a response, is.
+pub(crate) fn grpc_flavor(headers: &HeaderMap) -> Option<GrpcFlavor> {
     let value = headers.get(CONTENT_TYPE)?.as_bytes();
     let rest = strip_prefix_ignore_case(value, b"application/grpc")?;
     if ends(rest) {

@@ -16,7 +16,7 @@ pub(crate) use self::{
     access::PathRules,
     credential::{Authorization, Brought, IgnoredSchemes},
     csrf::CsrfPolicy,
-    kind::{GrpcFlavor, RequestKind, is_prefetch},
+    kind::{GrpcFlavor, RequestKind, grpc_flavor, is_prefetch},
     presence::{Passed, Presence},
 };
 pub use self::{

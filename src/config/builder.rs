@@ -423,11 +423,14 @@ impl Builder {
         self
     }
 
-    /// Whether a user's event streams (`text/event-stream`) end when their session ends; by default
-    /// they do: a body ends cleanly, within a second or so, whatever it has still to say. Switched
-    /// off, handlers see to it with [`LpUser::ended`].
+    /// Whether a user's streams end when their session ends; by default they do, within a second or
+    /// so, whatever they have still to say: event streams (`text/event-stream`) cleanly, bodies of
+    /// gRPC and grpc-web with status 16 (UNAUTHENTICATED) in their trailers. Switched off, handlers
+    /// see to it with [`LpUser::ended`].
     ///
-    /// Responses to anonymous callers, and bodies whose length has been told, are left alone.
+    /// A first piece that is ready with the head goes out in any case: the one answer of a method
+    /// that ends the session arrives. Responses to anonymous callers, and bodies whose length has
+    /// been told, are left alone.
     pub fn end_streams(mut self, on: bool) -> Self {
         self.end_streams = on;
         self

@@ -1,7 +1,6 @@
 //! The body of a response: ours, or the inner service's, which may end with the session.
 
 use std::{
-    future::Future,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -11,15 +10,15 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 
-use crate::refresh::Ended;
+use super::streams::Watch;
 
 pin_project! {
     /// The body of a response that has passed the layer.
     ///
     /// The inner service's frames, trailers and size pass through as they are; nothing is buffered.
-    /// An event stream (`text/event-stream`) of a user ends when their session ends, unless
-    /// [`Builder::end_streams`](crate::Builder::end_streams) is switched off: cleanly, after a whole
-    /// frame, and without an exact size ahead.
+    /// Event streams (`text/event-stream`) and gRPC bodies of a user end when their session ends,
+    /// unless [`Builder::end_streams`](crate::Builder::end_streams) is switched off: after a whole
+    /// frame, gRPC's with status 16, and without an exact size ahead.
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]
@@ -34,7 +33,7 @@ pin_project! {
     enum Inner<B> {
         Ours { #[pin] body: Full<Bytes> },
         Theirs { #[pin] body: B },
-        UntilEnd { #[pin] body: B, ended: Ended },
+        UntilEnd { #[pin] body: B, watch: Watch },
     }
 }
 
@@ -50,8 +49,8 @@ impl<B> ResponseBody<B> {
     }
 
     /// The inner service's body, which ends when a session does.
-    pub(crate) fn until(ended: Ended, body: B) -> Self {
-        Self { inner: Inner::UntilEnd { body, ended } }
+    pub(super) fn until(watch: Watch, body: B) -> Self {
+        Self { inner: Inner::UntilEnd { body, watch } }
     }
 }
 
@@ -79,13 +78,14 @@ where
                 body.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(|e| match e {})))
             }
             InnerProj::Theirs { body } => body.poll_frame(cx),
-            InnerProj::UntilEnd { body, ended } => {
-                // The end first: a body that is always ready does not put it off.
-                if Pin::new(ended).poll(cx).is_pending() {
-                    return body.poll_frame(cx);
+            InnerProj::UntilEnd { body, watch } => {
+                let said = body.poll_frame(cx);
+                if watch.lets_pass(&said, cx) {
+                    return said;
                 }
+                let farewell = watch.farewell();
                 drop(inner.project_replace(Inner::Ours { body: Full::default() }));
-                Poll::Ready(None)
+                Poll::Ready(farewell.map(Ok))
             }
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! [`layer`] makes the [`service`], which sends each request its way by its [`route`]: to
 //! [`admission`] with what its caller brings ([`bearer`] with a token), or to one of our own paths; [`future`] is that way,
-//! [`outgoing`] what happens to the response, and [`body`] its body. [`shared`] is what all clones
-//! of a layer have in common.
+//! [`outgoing`] what happens to the response, and [`body`] its body, which ends with the session if it
+//! is one of [`streams`]. [`shared`] is what all clones of a layer have in common.
 
 mod admission;
 mod bearer;

@@ -12,12 +12,12 @@ use http_body::Body;
 use super::{
     body::ResponseBody,
     shared::{Shared, ours},
-    streams::ends_with_session,
+    streams::{Stream, Watch},
 };
 use crate::{
     caller::RequestKind,
     error::BoxFuture,
-    refresh::{Ended, Landing},
+    refresh::Landing,
     respond::{self, Mark, MarkReason},
     session::{Carrier, Held, Phase, TOKEN_HEADER},
 };
@@ -39,7 +39,7 @@ pub(crate) struct Passage {
     optional: bool,
     /// Where a refusal from further in sends its caller back to.
     origin: Option<Origin>,
-    /// Whether an event stream ends with the session.
+    /// Whether a stream ends with the session.
     end_streams: bool,
 }
 
@@ -143,17 +143,17 @@ impl Passage {
         if let Some(origin) = &self.origin
             && let Some(mark) = response.extensions_mut().remove::<Mark>()
         {
-            return self.translate(shared, mark, origin);
+            return self.translate(shared, mark.seen_outside(response.headers()), origin);
         }
-        let mut response = match &self.brought {
-            Some(held) if self.end_streams && ends_with_session(&response) => {
-                let ended = Ended::of(Arc::clone(&shared.keeper), held.clone());
-                response.map(|body| ResponseBody::until(ended, body))
+        self.dress(shared, response.headers_mut());
+        let stream = if self.end_streams { Stream::of(&response) } else { None };
+        Departing::Now(match (self.brought, stream) {
+            (Some(held), Some(stream)) => {
+                let watch = Watch::new(stream, Arc::clone(&shared.keeper), held);
+                response.map(|body| ResponseBody::until(watch, body))
             }
             _ => response.map(ResponseBody::theirs),
-        };
-        self.dress(shared, response.headers_mut());
-        Departing::Now(response)
+        })
     }
 
     fn translate<B>(&self, shared: &Arc<Shared>, mark: Mark, origin: &Origin) -> Departing<B> {

@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     /// Which JWTs let somebody in, where any do.
     pub(crate) jwts: Option<Arc<BearerVerifier>>,
     pub(crate) responder: Box<dyn ResponseForRejection>,
-    /// Whether the event streams of users end with their sessions.
+    /// Whether the streams of users end with their sessions.
     pub(crate) end_streams: bool,
 }
 

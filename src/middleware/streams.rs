@@ -1,22 +1,60 @@
-//! Which responses end with the session of the user they are for.
+//! Which responses end with the session of the user they are for, and when.
 
+use std::{
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
 use http::{
     HeaderMap, Response,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
-use http_body::Body;
+use http_body::{Body, Frame};
+
+use crate::{
+    caller::{GrpcFlavor, grpc_flavor},
+    refresh::{Ended, Keeper},
+    respond::{looks_like_trailers, session_ended},
+    session::Held,
+};
 
 /// An event stream (WHATWG HTML, server-sent events).
 const EVENT_STREAM: &[u8] = b"text/event-stream";
 
-/// Whether the body of a user's response ends with their session: an event stream of unknown length.
-///
-/// One whose length has been told cannot end before it, and one that has ended has nothing to end.
-pub(super) fn ends_with_session<B: Body>(response: &Response<B>) -> bool {
-    is_event_stream(response.headers())
-        && !response.headers().contains_key(CONTENT_LENGTH)
-        && response.body().size_hint().exact().is_none()
-        && !response.body().is_end_stream()
+/// A response whose body ends with the session of its user, by the language its client is told in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stream {
+    /// Its end says it all: the browser connects again.
+    Events,
+    /// Status 16. A call with one answer looks the same.
+    Grpc(GrpcFlavor),
+}
+
+impl Stream {
+    /// Whether, and how, the body of a user's response ends with their session: one of unknown
+    /// length.
+    ///
+    /// One whose length has been told cannot end before it, and one that has ended has nothing to
+    /// end.
+    pub(super) fn of<B: Body>(response: &Response<B>) -> Option<Self> {
+        let stream = Self::by_media_type(response.headers())?;
+        let is_open = !response.headers().contains_key(CONTENT_LENGTH)
+            && response.body().size_hint().exact().is_none()
+            && !response.body().is_end_stream();
+        is_open.then_some(stream)
+    }
+
+    fn by_media_type(headers: &HeaderMap) -> Option<Self> {
+        if is_event_stream(headers) {
+            Some(Self::Events)
+        } else {
+            grpc_flavor(headers).map(Self::Grpc)
+        }
+    }
 }
 
 /// Whether the media type is an event stream's; parameters and case do not count (RFC 9110 §8.3.1).
@@ -28,6 +66,87 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     })
 }
 
+/// Watches the session that a stream ends with.
+///
+/// A call with one answer costs nothing more: its message is ready, and its trailers follow. Whoever
+/// lets wait, or says more, is watched from then on.
+#[derive(Debug)]
+pub(super) struct Watch {
+    stream: Stream,
+    keeper: Arc<Keeper>,
+    held: Held,
+    ended: Option<Ended>,
+    progress: Progress,
+}
+
+/// How much of a body has gone out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Nothing,
+    Some,
+    /// What looks like trailers in a grpc-web body: nothing is to follow.
+    Signed,
+    /// Trailers, or the end.
+    All,
+}
+
+impl Watch {
+    pub(super) fn new(stream: Stream, keeper: Arc<Keeper>, held: Held) -> Self {
+        Self { stream, keeper, held, ended: None, progress: Progress::Nothing }
+    }
+
+    /// Whether what the body has just said goes out: not if the session has ended and there is more
+    /// to come.
+    pub(super) fn lets_pass<E>(
+        &mut self,
+        said: &Poll<Option<Result<Frame<Bytes>, E>>>,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let passes = match said {
+            _ if self.progress == Progress::All => true,
+            Poll::Pending => false,
+            Poll::Ready(Some(Ok(frame))) => match frame.data_ref() {
+                Some(data) => self.note_data(data),
+                None => self.note(Progress::All),
+            },
+            Poll::Ready(_) => self.note(Progress::All),
+        };
+        passes || !self.has_ended(cx)
+    }
+
+    /// Whether a piece of data goes out without a look at the session.
+    fn note_data(&mut self, data: &[u8]) -> bool {
+        if let Stream::Grpc(flavor) = self.stream
+            && looks_like_trailers(flavor, data)
+        {
+            return self.note(Progress::Signed);
+        }
+        mem::replace(&mut self.progress, Progress::Some) == Progress::Nothing
+    }
+
+    fn note(&mut self, progress: Progress) -> bool {
+        self.progress = progress;
+        true
+    }
+
+    fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
+        let ended = self
+            .ended
+            .get_or_insert_with(|| Ended::of(Arc::clone(&self.keeper), self.held.clone()));
+        Pin::new(ended).poll(cx).is_ready()
+    }
+
+    /// The last frame after the session's end.
+    pub(super) fn farewell(&self) -> Option<Frame<Bytes>> {
+        match self.stream {
+            Stream::Grpc(flavor) if self.progress != Progress::Signed => {
+                Some(session_ended(flavor))
+            }
+            Stream::Grpc(_) | Stream::Events => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -35,7 +154,7 @@ mod tests {
 
     use super::*;
 
-    type Frames = Vec<Result<http_body::Frame<bytes::Bytes>, std::io::Error>>;
+    type Frames = Vec<Result<Frame<Bytes>, std::io::Error>>;
 
     fn response<B>(content_type: &'static str, body: B) -> Response<B> {
         let mut response = Response::new(body);
@@ -43,38 +162,45 @@ mod tests {
         response
     }
 
-    /// G18: the media type decides, in any spelling.
+    /// G18, I07: the media type decides, in any spelling.
     #[test]
-    fn an_event_stream_is_known_by_its_media_type() {
+    fn a_stream_is_known_by_its_media_type() {
+        use GrpcFlavor::{Native, Web, WebText};
+        use Stream::{Events, Grpc};
         for (content_type, expected) in [
-            ("text/event-stream", true),
-            ("Text/Event-Stream", true),
-            ("text/event-stream; charset=utf-8", true),
-            ("text/event-stream ;charset=utf-8", true),
-            (" text/event-stream", true),
-            ("text/event-stream2", false),
-            ("text/event", false),
-            ("text/plain; kind=text/event-stream", false),
-            ("application/json", false),
-            ("", false),
+            ("text/event-stream", Some(Events)),
+            ("Text/Event-Stream", Some(Events)),
+            ("text/event-stream; charset=utf-8", Some(Events)),
+            ("text/event-stream ;charset=utf-8", Some(Events)),
+            (" text/event-stream", Some(Events)),
+            ("text/event-stream2", None),
+            ("text/event", None),
+            ("text/plain; kind=text/event-stream", None),
+            ("application/grpc", Some(Grpc(Native))),
+            ("application/GRPC+proto", Some(Grpc(Native))),
+            ("application/grpc-web+proto", Some(Grpc(Web))),
+            ("application/grpc-web-text+proto", Some(Grpc(WebText))),
+            ("application/grpcish", None),
+            ("application/json", None),
+            ("", None),
         ] {
             let body = StreamBody::new(futures_util::stream::iter(Frames::new()));
-            let found = ends_with_session(&response(content_type, body));
-            assert_eq!(found, expected, "{content_type:?}");
+            assert_eq!(Stream::of(&response(content_type, body)), expected, "{content_type:?}");
         }
         let untyped = Response::new(StreamBody::new(futures_util::stream::iter(Frames::new())));
-        assert!(!ends_with_session(&untyped));
+        assert_eq!(Stream::of(&untyped), None);
     }
 
     /// O11: what has been promised of a length is kept.
     #[test]
     fn a_body_of_known_length_or_without_any_is_left_alone() {
-        let kind = "text/event-stream";
-        assert!(!ends_with_session(&response(kind, Empty::<bytes::Bytes>::new())));
-        assert!(!ends_with_session(&response(kind, Full::new(bytes::Bytes::from_static(b"x")))));
-        let body = StreamBody::new(futures_util::stream::iter(Frames::new()));
-        let mut told = response(kind, body);
-        told.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("100"));
-        assert!(!ends_with_session(&told));
+        for kind in ["text/event-stream", "application/grpc"] {
+            assert_eq!(Stream::of(&response(kind, Empty::<Bytes>::new())), None);
+            assert_eq!(Stream::of(&response(kind, Full::new(Bytes::from_static(b"x")))), None);
+            let body = StreamBody::new(futures_util::stream::iter(Frames::new()));
+            let mut told = response(kind, body);
+            told.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("100"));
+            assert_eq!(Stream::of(&told), None);
+        }
     }
 }

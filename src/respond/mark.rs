@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use super::RejectionReason;
-use crate::caller::RequestKind;
+use crate::caller::{RequestKind, grpc_flavor};
 
 /// In the extensions of a response that the layer turns into the caller's language.
 #[derive(Clone, Debug)]
@@ -31,6 +31,17 @@ pub(crate) enum MarkReason {
 impl Mark {
     pub(crate) fn new(reason: MarkReason, kind: RequestKind) -> Self {
         Self { reason, kind }
+    }
+
+    /// The same as the layer sees it, from the marked response's headers: what translates grpc-web
+    /// between the two has shown the route a native call, and gives the response its own type.
+    pub(crate) fn seen_outside(self, headers: &HeaderMap) -> Self {
+        match (self.kind, grpc_flavor(headers)) {
+            (RequestKind::Grpc(_), Some(flavor)) => {
+                Self { kind: RequestKind::Grpc(flavor), ..self }
+            }
+            _ => self,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The answers that are ours, in the caller's language.
 //!
 //! [`rejection`] says why nobody got through, [`page`], [`problem`] and [`grpc`] say it to a person,
-//! a program and a gRPC client, and [`mark`] carries a refusal from an extractor or `require_*` up
+//! a program and a gRPC client ([`grpc`] also to one whose stream has ended), and [`mark`] carries a refusal from an extractor or `require_*` up
 //! to the layer.
 
 mod grpc;
@@ -18,6 +18,7 @@ use http::{
 
 pub use self::rejection::{Audience, Rejection, RejectionReason, WayForward};
 pub(crate) use self::{
+    grpc::{looks_like_trailers, session_ended},
     mark::{Mark, MarkReason},
     page::{confirm_logout, signed_out},
 };

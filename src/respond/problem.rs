@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderValue, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use serde::Serialize;
@@ -48,9 +48,7 @@ pub(super) fn add_status_headers(response: &mut Response<Bytes>, rejection: &Rej
     if let Some(challenge) = challenge(rejection) {
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
-    if let Some(seconds) = rejection.retry_after_secs() {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
+    add_retry_after(headers, rejection);
     if let Some(allow) = rejection.allow() {
         headers.insert(ALLOW, HeaderValue::from_static(allow));
     }
@@ -78,4 +76,10 @@ fn insufficient_scope(scope: Option<&str>) -> HeaderValue {
         .map(|scope| format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""))
         .and_then(|challenge| challenge.try_into().ok())
         .unwrap_or(HeaderValue::from_static("Bearer error=\"insufficient_scope\""))
+}
+
+pub(super) fn add_retry_after(headers: &mut HeaderMap, rejection: &Rejection) {
+    if let Some(seconds) = rejection.retry_after_secs() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
 }
