@@ -2,9 +2,13 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
-use axum::routing::get;
+use axum::{
+    response::sse::{Event, Sse},
+    routing::get,
+};
+use futures_util::StreamExt;
 use http::{Method, StatusCode};
 use support::{AGENT, App, AppBuilder, Browser, FETCH, NAVIGATE, Page};
 use tower_lp_auth::{
@@ -238,4 +242,33 @@ async fn our_own_paths_take_no_jwt() {
         assert_invalid_token(&page);
     }
     assert_eq!(browser.fetch("/me").await.status, 200, "the browser's session goes on");
+}
+
+/// I07: a stream of a caller with a JWT ends with the token.
+#[tokio::test]
+async fn a_stream_ends_with_the_token() {
+    let app = accepting()
+        .routes(|router, _| {
+            let stream = async || {
+                let beat = futures_util::stream::once(async {
+                    Ok::<_, Infallible>(Event::default().data("on"))
+                });
+                Sse::new(beat.chain(futures_util::stream::pending()))
+            };
+            router.route("/events", get(stream))
+        })
+        .start()
+        .await;
+    let by_app = app.sentinel.app_token().client_id(PARTNER).build();
+    let by_user = id_token(&app).await;
+    for (token, life) in [(by_user, 10 * 60), (by_app, 60 * 60)] {
+        let value = format!("Bearer {token}");
+        let request =
+            Browser::new(&app).request(Method::GET, "/events", &[("authorization", &value)], None);
+        let mut response = request.send().await.expect("a head");
+        assert_eq!(response.status(), 200);
+        assert!(response.chunk().await.expect("a frame").is_some());
+        app.advance(life + 1);
+        assert_eq!(response.chunk().await.expect("a clean end"), None);
+    }
 }

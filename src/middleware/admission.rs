@@ -238,10 +238,16 @@ impl Shared {
         }
         let user = LpUser::new(served, Arc::clone(&self.keeper));
         request.extensions_mut().insert(user);
-        // The response to a HEAD has no body to end.
-        let end_streams = self.end_streams && request.method() != Method::HEAD;
+        let end_streams = self.ends_streams_of(request.method());
         let optional = facts.route == Route::Optional;
         Passage::user(facts.carrier, brought, landing, optional, origin, end_streams)
+    }
+
+    /// Whether the streams in answer to a request of this method end with its caller's session. The
+    /// response to a HEAD has no body to end.
+    #[inline]
+    pub(super) fn ends_streams_of(&self, method: &Method) -> bool {
+        self.end_streams && method != Method::HEAD
     }
 
     /// No session: anonymous where that is allowed, else an answer in the caller's language.

@@ -133,7 +133,10 @@ impl Shared {
                 extensions.insert(Passed::new(keeper));
             }
         }
-        Admission::Forward(Passage::by_jwt(origin, facts.route == Route::Optional))
+        let ends_at = claims.expires_at();
+        let end_streams = self.ends_streams_of(request.method());
+        let optional = facts.route == Route::Optional;
+        Admission::Forward(Passage::by_jwt(ends_at, optional, origin, end_streams))
     }
 
     /// The same on one of our own paths: only a logout takes a token.

@@ -12,10 +12,11 @@ use http_body::Body;
 use super::{
     body::ResponseBody,
     shared::{Shared, ours},
-    streams::{Stream, Watch},
+    streams::{Stream, Until, Watch},
 };
 use crate::{
     caller::RequestKind,
+    clock::Timestamp,
     error::BoxFuture,
     refresh::Landing,
     respond::{self, Mark, MarkReason},
@@ -25,12 +26,7 @@ use crate::{
 /// What the way out needs to know of a request that was let through.
 #[derive(Debug)]
 pub(crate) struct Passage {
-    /// What has brought the session.
-    carrier: Carrier,
-    /// The response is for one caller alone, although there is no session.
-    private: bool,
-    /// The session as the request brought it.
-    brought: Option<Held>,
+    caller: Caller,
     /// The flight that this request has started.
     landing: Option<Landing>,
     /// The same session's cookie under today's key.
@@ -41,6 +37,16 @@ pub(crate) struct Passage {
     origin: Option<Origin>,
     /// Whether a stream ends with the session.
     end_streams: bool,
+}
+
+/// By what the caller is known.
+#[derive(Debug)]
+enum Caller {
+    Nobody,
+    /// By a session, here as the request brought it.
+    Session(Carrier, Held),
+    /// By a JWT that ends then; there is no session to look after.
+    Jwt(Timestamp),
 }
 
 /// What a refusal from further in needs to know of the request.
@@ -78,9 +84,7 @@ impl Passage {
     /// Another layer of the same configuration looks after this request.
     pub(crate) fn nothing() -> Self {
         Self {
-            carrier: Carrier::Cookie,
-            private: false,
-            brought: None,
+            caller: Caller::Nobody,
             landing: None,
             renewed: None,
             optional: false,
@@ -94,9 +98,14 @@ impl Passage {
     }
 
     /// Somebody is known by a JWT: there is no session to look after.
-    pub(crate) fn by_jwt(origin: Origin, optional: bool) -> Self {
-        let private = true;
-        Self { carrier: Carrier::Token, private, ..Self::anonymous(origin, optional) }
+    pub(crate) fn by_jwt(
+        ends_at: Timestamp,
+        optional: bool,
+        origin: Origin,
+        end_streams: bool,
+    ) -> Self {
+        let caller = Caller::Jwt(ends_at);
+        Self { caller, end_streams, ..Self::anonymous(origin, optional) }
     }
 
     pub(crate) fn user(
@@ -107,9 +116,8 @@ impl Passage {
         origin: Origin,
         end_streams: bool,
     ) -> Self {
-        let (brought, origin) = (Some(brought), Some(origin));
-        let (private, renewed) = (false, None);
-        Self { carrier, private, brought, landing, renewed, optional, origin, end_streams }
+        let (caller, origin) = (Caller::Session(carrier, brought), Some(origin));
+        Self { caller, landing, renewed: None, optional, origin, end_streams }
     }
 
     /// The same, with a cookie that the response sets unless the session ends meanwhile.
@@ -124,7 +132,8 @@ impl Passage {
             Some(landing) => landing,
             // The cookie of a stored session does not change.
             None if shared.keeper.depot.is_none() && shared.keeper.tasks.is_shutting_down() => {
-                self.brought.as_ref()?.track.lock().flight.clone()?
+                let Caller::Session(_, brought) = &self.caller else { return None };
+                brought.track.lock().flight.clone()?
             }
             None => return None,
         };
@@ -147,12 +156,17 @@ impl Passage {
         }
         self.dress(shared, response.headers_mut());
         let stream = if self.end_streams { Stream::of(&response) } else { None };
-        Departing::Now(match (self.brought, stream) {
-            (Some(held), Some(stream)) => {
-                let watch = Watch::new(stream, Arc::clone(&shared.keeper), held);
+        let until = match self.caller {
+            Caller::Session(_, held) => Until::Session(held),
+            Caller::Jwt(ends_at) => Until::Time(ends_at),
+            Caller::Nobody => return Departing::Now(response.map(ResponseBody::theirs)),
+        };
+        Departing::Now(match stream {
+            Some(stream) => {
+                let watch = Watch::new(stream, Arc::clone(&shared.keeper), until);
                 response.map(|body| ResponseBody::until(watch, body))
             }
-            _ => response.map(ResponseBody::theirs),
+            None => response.map(ResponseBody::theirs),
         })
     }
 
@@ -168,8 +182,8 @@ impl Passage {
             );
         }
         // A client with a token is not sent anywhere.
-        let by_cookie = self.carrier == Carrier::Cookie;
-        let wants_login = asks_for_user && origin.login_helps && by_cookie;
+        let by_token = matches!(self.caller, Caller::Session(Carrier::Token, _) | Caller::Jwt(_));
+        let wants_login = asks_for_user && origin.login_helps && !by_token;
         match mark.kind {
             // The login path sees the cookies that have been stripped here.
             RequestKind::Navigation if wants_login && !origin.had_cookies => {
@@ -193,20 +207,19 @@ impl Passage {
 
     #[inline]
     fn dress(&self, shared: &Arc<Shared>, headers: &mut HeaderMap) {
-        if let Some(held) = &self.brought {
-            let renewal = match self.carrier {
-                Carrier::Cookie => cookie_line(shared, held, self.renewed.as_ref())
-                    .map(|line| headers.append(SET_COOKIE, line)),
-                Carrier::Token => token_value(shared, held)
-                    .map(|value| headers.insert(TOKEN_HEADER, value).is_some()),
-            };
-            if renewal.is_some() {
-                respond::forbid_storing(headers);
-            } else if let Entry::Vacant(cache_control) = headers.entry(CACHE_CONTROL) {
-                cache_control.insert(PRIVATE);
+        let renewal = match &self.caller {
+            Caller::Session(Carrier::Cookie, held) => {
+                cookie_line(shared, held, self.renewed.as_ref()).map(|line| (SET_COOKIE, line))
             }
-        }
-        if self.private
+            Caller::Session(Carrier::Token, held) => {
+                token_value(shared, held).map(|value| (TOKEN_HEADER, value))
+            }
+            Caller::Jwt(_) | Caller::Nobody => None,
+        };
+        if let Some((name, value)) = renewal {
+            headers.append(name, value);
+            respond::forbid_storing(headers);
+        } else if !matches!(self.caller, Caller::Nobody)
             && let Entry::Vacant(cache_control) = headers.entry(CACHE_CONTROL)
         {
             cache_control.insert(PRIVATE);

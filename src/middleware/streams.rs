@@ -17,6 +17,7 @@ use http_body::{Body, Frame};
 
 use crate::{
     caller::{GrpcFlavor, grpc_flavor},
+    clock::Timestamp,
     refresh::{Ended, Keeper},
     respond::{looks_like_trailers, session_ended},
     session::Held,
@@ -66,6 +67,15 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     })
 }
 
+/// How long a stream may last.
+#[derive(Clone, Debug)]
+pub(super) enum Until {
+    /// As long as this session.
+    Session(Held),
+    /// Until then: its caller is known by a token that cannot end before.
+    Time(Timestamp),
+}
+
 /// Watches the session that a stream ends with.
 ///
 /// A call with one answer costs nothing more: its message is ready, and its trailers follow. Whoever
@@ -74,7 +84,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 pub(super) struct Watch {
     stream: Stream,
     keeper: Arc<Keeper>,
-    held: Held,
+    until: Until,
     ended: Option<Ended>,
     progress: Progress,
 }
@@ -91,8 +101,8 @@ enum Progress {
 }
 
 impl Watch {
-    pub(super) fn new(stream: Stream, keeper: Arc<Keeper>, held: Held) -> Self {
-        Self { stream, keeper, held, ended: None, progress: Progress::Nothing }
+    pub(super) fn new(stream: Stream, keeper: Arc<Keeper>, until: Until) -> Self {
+        Self { stream, keeper, until, ended: None, progress: Progress::Nothing }
     }
 
     /// Whether what the body has just said goes out: not if the session has ended and there is more
@@ -130,9 +140,13 @@ impl Watch {
     }
 
     fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
-        let ended = self
-            .ended
-            .get_or_insert_with(|| Ended::of(Arc::clone(&self.keeper), self.held.clone()));
+        let ended = self.ended.get_or_insert_with(|| {
+            let keeper = Arc::clone(&self.keeper);
+            match &self.until {
+                Until::Session(held) => Ended::of(keeper, held.clone()),
+                Until::Time(ends_at) => Ended::at(keeper, *ends_at),
+            }
+        });
         Pin::new(ended).poll(cx).is_ready()
     }
 
