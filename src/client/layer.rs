@@ -41,6 +41,8 @@ use crate::secret::SessionToken;
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 /// use tower_lp_auth::{LpSessionTokenLayer, SessionToken};
 ///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// // In place of `hyper_util::client::legacy::Client` or of `tonic::transport::Channel`:
 /// let client = service_fn(async |request: Request<String>| {
 ///     assert_eq!(request.headers()[AUTHORIZATION], "Bearer kept");
@@ -48,8 +50,6 @@ use crate::secret::SessionToken;
 ///     Ok::<_, Infallible>(renewed.body(()).expect("a valid response"))
 /// });
 ///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let signed_in =
 ///     LpSessionTokenLayer::new(SessionToken::new("kept")).origin("https://app.example.com")?;
 /// let client = ServiceBuilder::new().layer(signed_in.clone()).service(client);
