@@ -53,7 +53,7 @@ pub use app::{
     LpAppTokenLayer,
 };
 pub use caller::{Access, AccessPolicy, Require, RequireFuture, RequireLayer, SessionUnavailable};
-pub use client::{InvalidOrigin, LpSessionToken, LpSessionTokenLayer, SessionTokenFuture};
+pub use client::{InvalidOrigin, LpSessionToken, LpSessionTokenFuture, LpSessionTokenLayer};
 pub use clock::{Clock, SystemClock};
 pub use config::{AppManifest, AppManifestBuilder, Builder, ConfigError, ManifestError, Setting};
 pub use error::{BoxError, BoxFuture};

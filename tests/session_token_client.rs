@@ -23,7 +23,7 @@ use support::{AGENT, App, Browser, TokenClient};
 use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit};
 use tower_lp_auth::{
-    LpSessionToken, LpSessionTokenLayer, MemoryStore, SessionToken, SessionTokenFuture,
+    LpSessionToken, LpSessionTokenFuture, LpSessionTokenLayer, MemoryStore, SessionToken,
     test_kit::{Endpoint, Fault},
 };
 
@@ -38,7 +38,7 @@ const _: () = {
     const fn shares<T: Send + Sync>() {}
     shares::<LpSessionTokenLayer>();
     shares::<SignedIn>();
-    sends::<SessionTokenFuture<<HttpClient as Service<Request<Empty<Bytes>>>>::Future>>();
+    sends::<LpSessionTokenFuture<<HttpClient as Service<Request<Empty<Bytes>>>>::Future>>();
 };
 
 fn http_client(http2: bool) -> HttpClient {
@@ -242,7 +242,7 @@ async fn a_dropped_call_loses_no_token() {
     let app = hourly().start().await;
     let (_, layer, client) = signed_in(&app).await;
     let before = layer.token();
-    app.sentinel.inject(Endpoint::Refresh, Fault::Delay(Duration::from_millis(300)));
+    app.sentinel.inject(Endpoint::Refresh, Fault::Delay(Duration::from_millis(1500)));
     app.advance(HOUR - 30);
     let mut call = Box::pin(client.clone().oneshot(get(&app.url("/me"))));
     // Sent: the refresh has begun.

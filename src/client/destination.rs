@@ -9,7 +9,23 @@ use crate::{
     site::is_origin,
 };
 
-/// A text that is no origin to which a session token can be bound.
+/// A text that is no origin to which a session token can be bound; see
+/// [`LpSessionTokenLayer::origin`](super::LpSessionTokenLayer::origin).
+///
+/// # Examples
+///
+/// ```
+/// use tower_lp_auth::{LpSessionTokenLayer, SessionToken};
+///
+/// let layer = LpSessionTokenLayer::new(SessionToken::new("kept"));
+/// for origin in ["https://app.example.com", "http://localhost:3000"] {
+///     assert!(layer.clone().origin(origin).is_ok());
+/// }
+/// // Whoever is on the way could read it; and a path would promise what is not checked.
+/// for origin in ["http://app.example.com", "https://app.example.com/api"] {
+///     assert!(layer.clone().origin(origin).is_err());
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no origin: write `https://host` or `https://host:port`, plain http for a loopback host only"

@@ -24,7 +24,8 @@ use crate::secret::SessionToken;
 /// * Into requests over https, to a loopback host, and to URIs without an authority (tonic's `Channel`
 ///   adds that further in; whoever sends such a request has to see to TLS).
 /// * With [`LpSessionTokenLayer::origin`] into those of one origin alone. A client that reaches several
-///   servers, or that follows redirects, needs it: any server over https is trusted otherwise.
+///   servers needs it: any server over https is trusted otherwise. What follows redirects belongs
+///   outside of this layer, so that each hop is judged.
 /// * Not into a request that has an `Authorization` header already.
 ///
 /// Other requests are sent as they are. The server is trusted with the token, and to renew it: a

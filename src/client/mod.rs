@@ -12,5 +12,5 @@ mod service;
 pub use self::{
     destination::InvalidOrigin,
     layer::LpSessionTokenLayer,
-    service::{LpSessionToken, SessionTokenFuture},
+    service::{LpSessionToken, LpSessionTokenFuture},
 };

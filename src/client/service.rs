@@ -17,6 +17,10 @@ use crate::session::TOKEN_HEADER;
 /// session token.
 ///
 /// It works with any body, keeps `S`'s readiness, errors and responses, and needs no `Clone`.
+///
+/// # Examples
+///
+/// See [`LpSessionTokenLayer`].
 #[derive(Clone, Debug)]
 pub struct LpSessionToken<S> {
     inner: S,
@@ -35,7 +39,7 @@ where
 {
     type Response = Response<R>;
     type Error = S::Error;
-    type Future = SessionTokenFuture<S::Future>;
+    type Future = LpSessionTokenFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -50,7 +54,7 @@ where
                 sent
             })
         };
-        SessionTokenFuture { response: self.inner.call(request), sent }
+        LpSessionTokenFuture { response: self.inner.call(request), sent }
     }
 }
 
@@ -62,14 +66,14 @@ pin_project! {
     /// Dropping it drops the inner service's future. A renewed token that was on its way is lost here,
     /// not at the server: the next response brings it again.
     #[derive(Debug)]
-    pub struct SessionTokenFuture<F> {
+    pub struct LpSessionTokenFuture<F> {
         #[pin]
         response: F,
         sent: Option<Sent>,
     }
 }
 
-impl<F, R, E> Future for SessionTokenFuture<F>
+impl<F, R, E> Future for LpSessionTokenFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
 {
