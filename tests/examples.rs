@@ -3,7 +3,9 @@
 mod support;
 
 use std::{
+    path::PathBuf,
     process::{Command, Output},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -12,12 +14,11 @@ use serde_json::Value;
 use support::{AGENT, Browser, FETCH, Quickstart, eventually, example_program, sign_in};
 use tokio::time::timeout;
 
-fn example(name: &str) -> Command {
-    Command::new(example_program(name))
-}
+/// Asking cargo for it takes a moment, and longer while others ask.
+static MANIFEST: LazyLock<PathBuf> = LazyLock::new(|| example_program("manifest"));
 
 fn manifest(arguments: &[&str]) -> Output {
-    example("manifest").args(arguments).output().expect("a program that runs")
+    Command::new(&*MANIFEST).args(arguments).output().expect("a program that runs")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -27,7 +28,7 @@ fn text(bytes: &[u8]) -> String {
 /// M01: the tour tells of each hop, and of no secret more than eight digits.
 #[test]
 fn the_tour_shows_every_hop_in_order_and_no_secret() {
-    let output = example("tour").output().expect("a program that runs");
+    let output = Command::new(example_program("tour")).output().expect("a program that runs");
     let shown = text(&output.stdout);
     assert!(output.status.success(), "{shown}{}", text(&output.stderr));
     let mut rest = &shown[..];
