@@ -17,7 +17,7 @@ use crate::{
     respond::RejectionReason,
     secret::AuthorizationCode,
     sentinel::{TokenError, TokenSet},
-    session::{Identity, Pair, Session, SessionId, Tokens},
+    session::{Identity, Pair, Session, SessionId, Tokens, issuer},
     user::LpUser,
 };
 
@@ -160,7 +160,7 @@ impl LoginDesk {
                 }
                 Ok(Identity {
                     subject: claims.subject,
-                    issuer: claims.issuer,
+                    issuer: issuer(&claims.issuer),
                     is_admin: claims.is_admin,
                     is_lpa: claims.is_lpa,
                 })

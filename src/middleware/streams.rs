@@ -42,11 +42,12 @@ impl Stream {
     /// One whose length has been told cannot end before it, and one that has ended has nothing to
     /// end.
     pub(super) fn of<B: Body>(response: &Response<B>) -> Option<Self> {
+        // The body knows at once what the headers have to be searched for.
+        if response.body().size_hint().exact().is_some() || response.body().is_end_stream() {
+            return None;
+        }
         let stream = Self::by_media_type(response.headers())?;
-        let is_open = !response.headers().contains_key(CONTENT_LENGTH)
-            && response.body().size_hint().exact().is_none()
-            && !response.body().is_end_stream();
-        is_open.then_some(stream)
+        (!response.headers().contains_key(CONTENT_LENGTH)).then_some(stream)
     }
 
     fn by_media_type(headers: &HeaderMap) -> Option<Self> {

@@ -1,6 +1,7 @@
 //! One sealed value: what is put in front of it, and what it is bound to.
 
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
+use smallvec::SmallVec;
 use zeroize::Zeroizing;
 
 use super::{
@@ -59,10 +60,15 @@ pub(super) fn head(
     Ok((*key_id, *nonce))
 }
 
-/// Version, key id and `parts`, each with its length in front: what a sealed value is bound to.
-pub(super) fn associated<const N: usize>(key_id: &[u8; KEY_ID_LEN], parts: [&[u8]; N]) -> Vec<u8> {
-    let length = parts.iter().map(|part| part.len() + 4).sum::<usize>() + 5 + 4 + KEY_ID_LEN;
-    let mut data = Vec::with_capacity(length);
+/// What a sealed value is bound to; on the stack, unless names and origin are very long.
+pub(super) type Associated = SmallVec<[u8; 192]>;
+
+/// Version, key id and `parts`, each with its length in front.
+pub(super) fn associated<const N: usize>(
+    key_id: &[u8; KEY_ID_LEN],
+    parts: [&[u8]; N],
+) -> Associated {
+    let mut data = Associated::new();
     for part in [&[envelope::VERSION][..], key_id].into_iter().chain(parts) {
         let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
         data.extend_from_slice(&length.to_be_bytes());

@@ -22,9 +22,9 @@ pub fn sealed_value(data: &[u8]) -> bool {
     let sealed = sealer.seal(NAME, data);
     let opened = sealer.open(NAME, sealed.as_bytes()).expect("it was just sealed");
     assert_eq!(*opened.payload, data);
-    if let Some(session) = Session::from_payload(data, "the-client") {
+    if let Some(session) = Session::from_payload(data, "the-client", None) {
         let again = session.to_payload("the-client");
-        let back = Session::from_payload(&again, "the-client").expect("it was just written");
+        let back = Session::from_payload(&again, "the-client", None).expect("it was just written");
         assert_eq!((back.id, back.pair, back.times), (session.id, session.pair, session.times));
         assert_eq!(back.identity, session.identity);
         assert!(back.tokens.access == session.tokens.access);

@@ -112,7 +112,7 @@ impl Sealer {
     }
 
     /// Version, key id, purpose, cookie name and origin.
-    fn associated_data(&self, key_id: &[u8; 4], name: &str) -> Vec<u8> {
+    fn associated_data(&self, key_id: &[u8; 4], name: &str) -> aead::Associated {
         let parts = [self.purpose.label(), name.as_bytes(), self.origin.as_bytes()];
         aead::associated(key_id, parts)
     }

@@ -131,12 +131,12 @@ fn cipher(bytes: &Zeroizing<[u8; 32]>) -> LessSafeKey {
 }
 
 impl RecordPlace<'_> {
-    fn bound(&self, id: &[u8; KEY_ID_LEN]) -> Vec<u8> {
+    fn bound(&self, id: &[u8; KEY_ID_LEN]) -> aead::Associated {
         aead::associated(id, [b"record", self.key.as_bytes(), self.version])
     }
 }
 
-fn entry_bound(id: &[u8; KEY_ID_LEN], key: &str) -> Vec<u8> {
+fn entry_bound(id: &[u8; KEY_ID_LEN], key: &str) -> aead::Associated {
     aead::associated(id, [b"index entry", key.as_bytes()])
 }
 

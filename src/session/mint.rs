@@ -98,8 +98,7 @@ impl Mint {
     /// Opens the value of a session cookie or a session token: one of this client and this account.
     pub(crate) fn open(&self, carrier: Carrier, value: &[u8]) -> Result<Opened, Unopenable> {
         let opened = self.unseal(carrier, value)?;
-        let session = Session::from_payload(&opened.payload, &self.client_id)
-            .filter(|session| session.account == self.account)
+        let session = Session::from_payload(&opened.payload, &self.client_id, Some(&self.account))
             .ok_or(Unopenable::Broken)?;
         let schedule = Schedule::new(&session, &self.lifetimes);
         Ok(Opened { session, schedule, current_key: opened.current_key, stored: None })

@@ -28,7 +28,7 @@ pub(crate) use self::{
     id::{Pair, SessionId},
     ledger::{Ending, Ledger, LedgerLimits},
     mint::{Mint, Minted, Sealers, TooLarge},
-    record::{Identity, LoginMark, Session, Times, Tokens},
+    record::{Identity, LoginMark, Session, Times, Tokens, issuer},
     store::{Lease, LeaseOwner, Leased, SessionStore, StoreError, Swap, Version},
     track::{
         Attempts, Known, Phase, Sighting, Standing, Track, WIDEST_JUMP, may_present, standing,

@@ -1,5 +1,8 @@
 //! A session's content and its bytes inside the seal.
 
+use std::borrow::Cow;
+
+use hex_simd::AsciiCase;
 use serde::{Deserialize, Serialize};
 
 use super::id::{Pair, SessionId};
@@ -26,9 +29,21 @@ pub(crate) struct Session {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) subject: Box<str>,
-    pub(crate) issuer: Box<str>,
+    pub(crate) issuer: Issuer,
     pub(crate) is_admin: bool,
     pub(crate) is_lpa: bool,
+}
+
+/// An id_token's `iss`. The two that there are need no room in each session.
+pub(crate) type Issuer = Cow<'static, str>;
+
+/// `text` as an [`Issuer`].
+pub(crate) fn issuer(text: &str) -> Issuer {
+    match text {
+        "Sentinel" => Cow::Borrowed("Sentinel"),
+        "sentinel" => Cow::Borrowed("sentinel"),
+        other => Cow::Owned(other.to_owned()),
+    }
 }
 
 /// What acts for the user at LivePerson.
@@ -91,7 +106,7 @@ enum Token<'a> {
 /// Decoded hex: borrowed when read, owned when written.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-struct TokenBytes<'a>(#[serde(borrow, with = "bytes_cow")] std::borrow::Cow<'a, [u8]>);
+struct TokenBytes<'a>(#[serde(borrow, with = "bytes_cow")] Cow<'a, [u8]>);
 
 mod bytes_cow {
     use std::borrow::Cow;
@@ -117,34 +132,18 @@ impl<'a> Token<'a> {
     fn new(text: &'a str) -> Self {
         let lowercase_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
         if text.len().is_multiple_of(2) && text.bytes().all(lowercase_hex) {
-            let bytes =
-                text.as_bytes().chunks_exact(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1]));
-            Self::Hex(TokenBytes(bytes.collect()))
-        } else {
-            Self::Text(text)
+            if let Ok(bytes) = hex_simd::decode_to_vec(text) {
+                return Self::Hex(TokenBytes(Cow::Owned(bytes)));
+            }
         }
+        Self::Text(text)
     }
 
     fn to_text(&self) -> String {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         match self {
-            Self::Hex(TokenBytes(bytes)) => {
-                let mut text = vec![0; bytes.len() * 2];
-                for (digits, byte) in text.chunks_exact_mut(2).zip(bytes.iter()) {
-                    digits[0] = DIGITS[usize::from(byte >> 4)];
-                    digits[1] = DIGITS[usize::from(byte & 15)];
-                }
-                String::from_utf8(text).expect("digits are ASCII")
-            }
+            Self::Hex(TokenBytes(bytes)) => hex_simd::encode_to_string(&**bytes, AsciiCase::Lower),
             Self::Text(text) => (*text).to_owned(),
         }
-    }
-}
-
-const fn nibble(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => digit - b'a' + 10,
     }
 }
 
@@ -180,19 +179,28 @@ impl Session {
         postcard::to_stdvec(&wire).expect("a flat structure of known length serializes")
     }
 
-    /// Reads a payload back; `None` if it is another client's or not of this version.
-    pub(crate) fn from_payload(payload: &[u8], client: &str) -> Option<Self> {
+    /// Reads a payload back; `None` if it is another client's, not of this version, or
+    /// of another account than the one that is expected.
+    pub(crate) fn from_payload(
+        payload: &[u8],
+        client: &str,
+        account: Option<&AccountId>,
+    ) -> Option<Self> {
         let (wire, rest) = postcard::take_from_bytes::<Wire<'_>>(payload).ok()?;
         if !rest.is_empty() || wire.client != client {
             return None;
         }
+        let account = match account {
+            Some(account) => (*account == *wire.account).then(|| account.clone())?,
+            None => wire.account.parse().ok()?,
+        };
         Some(Self {
             id: wire.id,
             pair: wire.pair,
-            account: wire.account.parse().ok()?,
+            account,
             identity: Identity {
                 subject: wire.subject.into(),
-                issuer: wire.issuer.into(),
+                issuer: issuer(wire.issuer),
                 is_admin: wire.is_admin,
                 is_lpa: wire.is_lpa,
             },
@@ -256,7 +264,9 @@ pub(crate) mod tests {
             session.pair = Pair { generation: 3, sequence: 9 };
             session.tokens.access = AccessToken::new(token);
             session.tokens.scope = Some("a b".into());
-            let back = Session::from_payload(&session.to_payload(CLIENT), CLIENT).unwrap();
+            let back =
+                Session::from_payload(&session.to_payload(CLIENT), CLIENT, Some(&session.account))
+                    .unwrap();
             assert_eq!((back.id, back.pair, back.times), (session.id, session.pair, session.times));
             assert_eq!(back.identity, session.identity);
             assert_eq!(back.tokens.access, session.tokens.access);
@@ -268,12 +278,16 @@ pub(crate) mod tests {
     #[test]
     fn another_clients_or_a_cut_payload_is_nobody() {
         let payload = sample().to_payload(CLIENT);
-        assert!(Session::from_payload(&payload, "another").is_none());
+        let account = sample().account;
+        assert!(Session::from_payload(&payload, "another", Some(&account)).is_none());
+        let other = "87654321".parse().unwrap();
+        assert!(Session::from_payload(&payload, CLIENT, Some(&other)).is_none());
         for length in 0..payload.len() {
-            assert!(Session::from_payload(&payload[..length], CLIENT).is_none(), "cut at {length}");
+            let cut = Session::from_payload(&payload[..length], CLIENT, Some(&account));
+            assert!(cut.is_none(), "cut at {length}");
         }
         let longer = [payload, vec![0]].concat();
-        assert!(Session::from_payload(&longer, CLIENT).is_none());
+        assert!(Session::from_payload(&longer, CLIENT, Some(&account)).is_none());
     }
 
     /// C26: times after 2038 and 2106 survive.
@@ -281,7 +295,9 @@ pub(crate) mod tests {
     fn a_far_end_is_kept() {
         let mut session = sample();
         session.times.absolute_end = Timestamp::from_secs(5_000_000_000);
-        let back = Session::from_payload(&session.to_payload(CLIENT), CLIENT).unwrap();
+        let back =
+            Session::from_payload(&session.to_payload(CLIENT), CLIENT, Some(&session.account))
+                .unwrap();
         assert_eq!(back.times.absolute_end, Timestamp::from_secs(5_000_000_000));
     }
 

@@ -146,7 +146,7 @@ impl Vault {
         };
         let (head, payload) =
             postcard::take_from_bytes::<Head<'_>>(payload).map_err(|_| Unopenable::Broken)?;
-        let session = Session::from_payload(payload, &self.client_id)
+        let session = Session::from_payload(payload, &self.client_id, None)
             .filter(|session| session.id == voucher.id)
             .ok_or(Unopenable::Broken)?;
         let stored = Stored {
