@@ -76,7 +76,10 @@ impl Shared {
         {
             let cookies = self.keeper.mint.names().strip(request.headers_mut());
             let origin = Origin::of(request, cookies.logins).where_no_login_helps();
-            request.extensions_mut().insert(Presence);
+            let extensions = request.extensions_mut();
+            extensions.insert(Presence);
+            // Further in, under a nested router, this path may look like a protected one.
+            extensions.insert(Passed::new(Arc::clone(&self.keeper)));
             return Admission::Forward(Passage::anonymous(origin, false));
         }
         let brought = Brought::of(request.headers(), self.keeper.mint.names());
