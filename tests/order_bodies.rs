@@ -142,7 +142,11 @@ async fn compression_packs_answers_of_ours_from_outside_alone() {
         let mut vary: Vec<_> =
             page.headers.get_all("vary").iter().map(|it| it.as_bytes()).collect();
         vary.sort_unstable();
-        assert_eq!(vary, [&b"Cookie"[..], b"accept-encoding"], "{outside}: {page:?}");
+        assert_eq!(
+            vary,
+            [&b"Cookie, Authorization"[..], b"accept-encoding"],
+            "{outside}: {page:?}"
+        );
         assert_eq!(page.header("cache-control"), Some("no-store"), "{outside}: {page:?}");
     }
 }
