@@ -3,12 +3,14 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# The tests of tests/chromium.rs drive a real browser, those of tests/redis_*.rs real servers.
+# The tests of tests/chromium.rs drive a real browser, those of tests/redis_*.rs real servers,
+# and tests/quickstart.rs runs curl.
 install_programs() {
     local missing=() root=()
     command -v chromium >/dev/null || missing+=(chromium)
     command -v chromedriver >/dev/null || missing+=(chromium-driver)
     command -v redis-server >/dev/null || missing+=(redis-server)
+    command -v curl >/dev/null || missing+=(curl)
     [ "${#missing[@]}" -eq 0 ] && return
     command -v apt-get >/dev/null || {
         echo "error: install ${missing[*]}, there is no apt-get to do it with" >&2

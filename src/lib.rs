@@ -14,6 +14,7 @@ mod user; // the handler's side
 mod app; // the service's own token
 mod respond; // the answer
 mod config; // set up
+mod client; // the other end: programs that call with a session token
 
 #[cfg(feature = "test-kit")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-kit")))]
@@ -52,6 +53,7 @@ pub use app::{
     LpAppTokenLayer,
 };
 pub use caller::{Access, AccessPolicy, Require, RequireFuture, RequireLayer, SessionUnavailable};
+pub use client::{InvalidOrigin, LpSessionToken, LpSessionTokenFuture, LpSessionTokenLayer};
 pub use clock::{Clock, SystemClock};
 pub use config::{AppManifest, AppManifestBuilder, Builder, ConfigError, ManifestError, Setting};
 pub use error::{BoxError, BoxFuture};
@@ -84,3 +86,8 @@ pub use session::store::redis::{RedisConfigError, RedisStore, RedisStoreBuilder}
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// And that of the page about clients.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/clients.md")]
+struct Clients;

@@ -60,6 +60,15 @@ impl Site {
     }
 }
 
+/// Whether a URL is an origin (RFC 6454 §4) and nothing more.
+pub(crate) fn is_origin(url: &Url) -> bool {
+    url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

@@ -10,9 +10,11 @@ use std::{
 };
 
 use axum::{Router, response::Html, routing::get};
+use http::{HeaderName, header::AUTHORIZATION};
 use serde_json::{Value, json};
-use support::{AGENT, App, Chromium, Quickstart, free_port};
+use support::{AGENT, App, Browser, Chromium, Quickstart, TokenClient, free_port, routes};
 use tokio::net::TcpListener;
+use tower_http::cors::CorsLayer;
 use tower_lp_auth::{
     DefaultResponses, Rejection, RejectionReason, ResponseForRejection,
     test_kit::{Endpoint, MockSentinel},
@@ -333,10 +335,13 @@ fn used_callback(app: &App) -> String {
 
 /// Serves one page at a free port of loopback, for the rest of the test.
 async fn serve(html: String) -> u16 {
+    serve_router(Router::new().fallback(async move || Html(html.clone()))).await
+}
+
+async fn serve_router(router: Router) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let page = Router::new().fallback(async move || Html(html.clone()));
-    tokio::spawn(async move { axum::serve(listener, page).await });
+    tokio::spawn(async move { axum::serve(listener, router).await });
     port
 }
 
@@ -359,4 +364,109 @@ async fn signing_out_in_one_tab_ends_the_stream_of_the_other() {
     browser.wait_for_text("#state", "Ended").await;
     browser.click("#sign-in").await;
     browser.wait_for_text("#state", "Live").await;
+}
+
+/// G16, G18, J06, J08: a single-page application shows whether its user is signed in, loses nothing that
+/// was being written when the session ended elsewhere, and comes back to where it was.
+#[tokio::test]
+async fn a_single_page_application_follows_its_users_session() {
+    let example = Quickstart::spa().await;
+    let browser = Chromium::start().await;
+    let page = format!("{}/?from=bookmark", example.url);
+    browser.open(&page).await;
+    browser.wait_for_text("#signed-out .eyebrow", "Signed out").await;
+    browser.click("#sign-in").await;
+    browser.click(AS_AGENT).await;
+    browser.wait_for_text("#user-id", AGENT).await;
+    assert_eq!(browser.url().await, page);
+    browser.type_into("#note", "Call Dana").await;
+    browser.press("#add").await;
+    browser.wait_for_text("#notes li", "Call Dana").await;
+
+    let mut elsewhere = Browser::at(&example.url);
+    for cookie in browser.cookies().await {
+        elsewhere.jar.insert(cookie["name"].as_str().unwrap(), cookie["value"].as_str().unwrap());
+    }
+    assert_eq!(elsewhere.post("/logout").await.status, 303);
+    browser.type_into("#note", "Half a thought").await;
+    browser.press("#add").await;
+    browser.wait_for_text("#invitation", "You are signed out.").await;
+    let seen = browser.script("return document.body.textContent").await;
+    assert!(!seen.as_str().unwrap().contains("Call Dana"), "{seen}");
+
+    // LivePerson remembers the person, so that there is no page in between.
+    browser.click("#sign-in").await;
+    browser.wait_for_text("#user-id", AGENT).await;
+    assert_eq!(browser.url().await, page);
+    browser.wait_for_text("#notes li", "Call Dana").await;
+    let draft = browser.script("return document.getElementById('note').value").await;
+    assert_eq!(draft, "Half a thought");
+
+    browser.press("#sign-out").await;
+    browser.wait_for_text("#invitation", "You are signed out.").await;
+    assert_eq!(browser.cookies().await, Vec::<Value>::new());
+    browser.reload().await;
+    browser.wait_for_text("#signed-out .eyebrow", "Signed out").await;
+    assert_eq!(browser.text("#user-id").await, "");
+}
+
+/// What a script of the shown page gets: status, body and renewed token, or the name of its error.
+async fn fetch_from_page(browser: &Chromium, method: &str, url: &str, token: &str) -> Value {
+    let options = json!({
+        "method": method,
+        "headers": { "authorization": format!("Bearer {token}") },
+    });
+    let script = format!(
+        "return fetch({}, {options}).then(async (answer) => ({{
+            status: answer.status,
+            body: await answer.json(),
+            renewed: answer.headers.get('lp-session-token'),
+        }})).catch((error) => error.name)",
+        json!(url)
+    );
+    browser.script(&script).await
+}
+
+/// H12, J07: a page of another origin calls the API with a session token: through a CORS layer outside
+/// it reads what it gets, a 401 too, and the renewed token where that is exposed; without, nothing.
+#[tokio::test]
+async fn a_page_of_another_origin_calls_with_a_session_token() {
+    const HOUR: u64 = 3600;
+    let lifetime = Duration::from_secs(HOUR);
+    let app = App::builder().sentinel(move |it| it.access_token_lifetime(lifetime)).start().await;
+    let signed_in = Browser::signed_in(&app).await;
+    let token = TokenClient::of(&app, &signed_in).await.token;
+
+    let page = format!("http://localhost:{}", serve("another origin".to_owned()).await);
+    let cors =
+        CorsLayer::new().allow_origin([page.parse().unwrap()]).allow_headers([AUTHORIZATION]);
+    let protected = || routes(&app.auth).layer(app.auth.clone());
+    let silent = serve_router(protected().layer(cors.clone())).await;
+    let exposed = cors.expose_headers([HeaderName::from_static("lp-session-token")]);
+    let exposed = serve_router(protected().layer(exposed)).await;
+    let [silent, exposed] = [silent, exposed].map(|port| format!("http://127.0.0.1:{port}/me"));
+
+    let browser = Chromium::start().await;
+    browser.open(&format!("{page}/")).await;
+    for method in ["GET", "POST"] {
+        let answer = fetch_from_page(&browser, method, &exposed, &token).await;
+        assert_eq!(answer["status"], 200, "{method}: {answer}");
+        assert_eq!(answer["body"]["user_id"], AGENT, "{method}: {answer}");
+        assert_eq!(answer["renewed"], Value::Null, "{method}: {answer}");
+        let nothing = fetch_from_page(&browser, method, &app.url("/me"), &token).await;
+        assert_eq!(nothing, "TypeError", "{method}: without a CORS layer");
+    }
+    let refused = fetch_from_page(&browser, "GET", &exposed, "worn-out").await;
+    assert_eq!(refused["status"], 401, "{refused}");
+    assert_eq!(refused["body"]["status"], 401, "{refused}");
+    assert!(refused["body"]["login"].as_str().unwrap().starts_with("/login"), "{refused}");
+
+    app.advance(HOUR - 30);
+    let answer = fetch_from_page(&browser, "GET", &silent, &token).await;
+    assert_eq!((&answer["status"], &answer["renewed"]), (&json!(200), &Value::Null), "{answer}");
+    let answer = fetch_from_page(&browser, "GET", &exposed, &token).await;
+    let renewed = answer["renewed"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    let answer = fetch_from_page(&browser, "GET", &exposed, renewed).await;
+    assert_eq!((&answer["status"], &answer["renewed"]), (&json!(200), &Value::Null), "{answer}");
+    assert_eq!(app.sentinel.counts().refreshes, 1);
 }

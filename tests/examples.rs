@@ -186,3 +186,84 @@ async fn an_event_stream_is_seen_to_open_and_to_close() {
     let closed = format!("stream of {AGENT} closed");
     eventually("the terminal tells of the end", || example.stderr().contains(&closed)).await;
 }
+
+/// O06: a tower stack without a framework has an open page, one for users, and the logout.
+#[tokio::test]
+async fn a_plain_stack_signs_its_users_in_and_out() {
+    let example = Quickstart::stack().await;
+    eventually("it says what to do", || example.stderr().contains("in a browser")).await;
+    let mut browser = Browser::at(&example.url);
+    let welcome = browser.navigate("/").await;
+    assert!(welcome.status == 200 && welcome.body.contains("href=\"/desk\""), "{welcome:?}");
+    let desk = sign_in(&mut browser, "/desk", AGENT).await;
+    assert_eq!((desk.status.as_u16(), &*desk.url), (200, &*format!("{}/desk", example.url)));
+    assert!(desk.body.contains(&format!("Hello, {AGENT}")), "{desk:?}");
+    assert!(desk.body.contains("action=\"/logout\""), "{desk:?}");
+    assert_eq!(browser.fetch("/nowhere").await.status, 404);
+    assert_eq!(browser.post("/logout").await.status, 303);
+    browser.fetch("/desk").await.assert_unauthorized();
+}
+
+/// J08, H06: the API of the single-page application answers scripts, and each user with their own notes.
+#[tokio::test]
+async fn the_api_of_a_single_page_application_answers_in_json() {
+    let example = Quickstart::spa().await;
+    let mut browser = Browser::at(&example.url);
+    for path in ["/api/me", "/api/notes"] {
+        let refused = browser.fetch(path).await;
+        refused.assert_unauthorized();
+        assert!(refused.json()["login"].as_str().is_some_and(|it| it.starts_with("/login")));
+    }
+    let page = sign_in(&mut browser, "/login?return_to=%2F%3Ffrom%3Dhere", AGENT).await;
+    assert_eq!((page.status.as_u16(), &*page.url), (200, &*format!("{}/?from=here", example.url)));
+    let me = browser.fetch("/api/me").await;
+    assert_eq!((&me.json()["user_id"], &me.json()["role"]), (&AGENT.into(), &"agent".into()));
+    assert_eq!(me.header("cache-control"), Some("no-store"));
+
+    let json = [FETCH[0], FETCH[1], FETCH[2], FETCH[3], ("content-type", "application/json")];
+    let add = async |browser: &mut Browser, note: &str| {
+        let body = Some(Value::from(note).to_string());
+        browser.send(Method::POST, "/api/notes", &json, body).await
+    };
+    assert_eq!(add(&mut browser, "one").await.json(), serde_json::json!(["one"]));
+    assert_eq!(add(&mut browser, &"x".repeat(401)).await.status, 413);
+    for _ in 1..20 {
+        assert_eq!(add(&mut browser, "another").await.status, 200);
+    }
+    assert_eq!(add(&mut browser, "one too many").await.status, 413);
+    let foreign = [("sec-fetch-site", "cross-site"), json[4]];
+    let page = browser.send(Method::POST, "/api/notes", &foreign, Some("\"x\"".into())).await;
+    assert_eq!(page.status, 403, "{page:?}");
+
+    let mut admin = Browser::at(&example.url);
+    sign_in(&mut admin, "/login", "3552833711").await;
+    assert_eq!(admin.fetch("/api/notes").await.json(), serde_json::json!([]));
+    browser.post("/logout").await;
+    browser.fetch("/api/notes").await.assert_unauthorized();
+}
+
+/// Nothing of the single-page application is inline, and nothing comes from elsewhere.
+#[tokio::test]
+async fn the_page_of_a_single_page_application_keeps_its_policy() {
+    let example = Quickstart::spa().await;
+    let mut browser = Browser::at(&example.url);
+    let page = browser.navigate("/").await;
+    let policy = page.header("content-security-policy").expect("a policy");
+    assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
+    for inline in ["<style", " style=", " onclick", "javascript:", "http:", "https:"] {
+        assert!(!page.body.contains(inline), "{inline} in {}", page.body);
+    }
+    let scripts: Vec<&str> = page.body.split("<script").skip(1).collect();
+    assert!(scripts.iter().all(|it| it.starts_with(" src=\"/assets/")), "{scripts:?}");
+    for (path, content_type) in [
+        ("/assets/app.js", "text/javascript; charset=utf-8"),
+        ("/assets/style.css", "text/css; charset=utf-8"),
+        ("/assets/icon.svg", "image/svg+xml"),
+    ] {
+        assert!(page.body.contains(path), "{path}");
+        let part = browser.fetch(path).await;
+        assert_eq!((part.status.as_u16(), part.header("content-type")), (200, Some(content_type)));
+        assert_eq!(part.header("x-content-type-options"), Some("nosniff"));
+    }
+}

@@ -85,6 +85,47 @@ async fn one_browser_can_be_somebody_else() {
     assert_eq!(browser.navigate("/admin").await.status, 200);
 }
 
+/// H03, G01: what the quickstart hands out serves curl, and ends with the session.
+#[tokio::test]
+async fn curl_calls_with_the_session_as_a_token() {
+    let quickstart = Quickstart::start(&ALONE).await;
+    let mut browser = Browser::at(&quickstart.url);
+    browser.fetch("/token").await.assert_unauthorized();
+    let start = sign_in(&mut browser, "/login", AGENT).await;
+    let link = attribute_after(&start.body, "For admins only</a>", "href");
+    let page = browser.navigate(&link).await;
+    assert_eq!((page.status.as_u16(), &*link), (200, "/token"), "{page:?}");
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    let body = page.json();
+    let token = body["session_token"].as_str().expect("a token");
+
+    let url = |path: &str| format!("{}{path}", quickstart.url);
+    let (status, body) = curl("curl", &url("/me"), token).await;
+    let me: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((status, &me["user_id"]), (200, &AGENT.into()), "{body}");
+    let (status, body) = curl("curl --data to-and-fro", &url("/echo"), token).await;
+    assert_eq!((status, &*body), (200, "to-and-fro"));
+    assert_eq!(curl("curl", &url("/me"), "no-token").await.0, 401);
+    assert_eq!(curl("curl -X POST", &url("/logout"), token).await, (204, String::new()));
+    let (status, body) = curl("curl", &url("/me"), token).await;
+    assert!(status == 401 && body.contains("\"login\""), "{body}");
+    browser.fetch("/me").await.assert_unauthorized();
+}
+
+/// Status and body of what a shell gets with a command as the README shows it.
+async fn curl(command: &str, url: &str, token: &str) -> (u16, String) {
+    let how = r#"--silent --show-error --noproxy '*' --max-time 20 --write-out '\n%{http_code}'"#;
+    let line = format!(r#"{command} {how} -H "Authorization: Bearer $TOKEN" "$URL""#);
+    let mut shell = tokio::process::Command::new("sh");
+    let shell = shell.args(["-c", &line]).env("URL", url).env("TOKEN", token);
+    let output = shell.output().await.expect("a shell");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "./scripts/test.sh installs curl: {stderr}");
+    let stdout = String::from_utf8(output.stdout).expect("text");
+    let (body, status) = stdout.rsplit_once('\n').expect("a status behind the body");
+    (status.parse().expect("a number"), body.to_owned())
+}
+
 /// What a user is, is what Sentinel's id_token says.
 #[tokio::test]
 async fn each_kind_of_user_is_told_who_they_are() {

@@ -32,7 +32,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::State,
-    http::header::CACHE_CONTROL,
+    http::{StatusCode, header::CACHE_CONTROL},
     response::{Html, IntoResponse},
     routing::{get, post},
 };
@@ -119,7 +119,7 @@ fn protect(builder: tower_lp_auth::Builder) -> tower_lp_auth::Builder {
     builder.optional("/").public("/favicon.ico")
 }
 
-/// The application: five routes, and the layer last.
+/// The application: six routes, and the layer last.
 fn app(auth: &LpAuthLayer, mock: Option<Arc<MockSentinel>>) -> Router {
     let login = auth.login_url("/");
     let back = format!("{}{login}", auth.origin());
@@ -128,6 +128,7 @@ fn app(auth: &LpAuthLayer, mock: Option<Arc<MockSentinel>>) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/me", get(me))
+        .route("/token", get(token))
         .route("/admin", get(admin).layer(auth.require_admin()))
         .route("/echo", post(echo))
         .route("/favicon.ico", get(page::icon))
@@ -158,6 +159,15 @@ async fn index(State(start): State<Start>, user: Option<LpUser>) -> impl IntoRes
 
 async fn me(user: LpUser) -> impl IntoResponse {
     ([(CACHE_CONTROL, "no-store")], Json(describe(&user)))
+}
+
+/// The session for a client that keeps no cookies: who holds this token is the user.
+async fn token(user: LpUser) -> Result<impl IntoResponse, (StatusCode, String)> {
+    let token = user
+        .session_token()
+        .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let body = json!({ "session_token": token.expose_secret() });
+    Ok(([(CACHE_CONTROL, "no-store")], Json(body)))
 }
 
 async fn admin(user: LpUser) -> impl IntoResponse {

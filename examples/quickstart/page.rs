@@ -60,7 +60,8 @@ pub(crate) fn signed_in(
          <dt>… lives until</dt><dd>{}</dd>\
          <dt>Session until</dt><dd>{}</dd>\
          </dl>\
-         <nav><a href=\"/me\">Your data as JSON</a><a href=\"/admin\">For admins only</a></nav>\
+         <nav><a href=\"/me\">Your data as JSON</a><a href=\"/admin\">For admins only</a>\
+         <a href=\"/token\">A token for curl</a></nav>\
          <form method=\"post\" action=\"{}\"><button class=\"button quiet\" id=\"sign-out\">Sign out</button></form>",
         badge(true, "agent"),
         badge(user.is_admin(), "admin"),

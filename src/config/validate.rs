@@ -15,7 +15,7 @@ use crate::{
     loopback::is_secure,
     secret::{ClientSecret, SessionKey},
     sentinel::ServerOrigin,
-    site::Site,
+    site::{Site, is_origin},
 };
 
 /// LivePerson's limit for a redirect URI.
@@ -246,14 +246,9 @@ impl Builder {
 
     pub(super) fn checked_trusted_origins(&self) -> Result<Vec<Box<str>>, ConfigError> {
         let origin = |text: &String| {
-            let url = Url::parse(text).ok().filter(|url| {
-                matches!(url.scheme(), "http" | "https")
-                    && url.path() == "/"
-                    && url.query().is_none()
-                    && url.fragment().is_none()
-                    && url.username().is_empty()
-                    && url.password().is_none()
-            });
+            let url = Url::parse(text)
+                .ok()
+                .filter(|url| matches!(url.scheme(), "http" | "https") && is_origin(url));
             let invalid = || {
                 let problem =
                     format!("{text:?} is no origin: write `https://host` or `https://host:port`");

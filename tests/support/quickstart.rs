@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::{Arc, LazyLock, Mutex},
     time::Duration,
@@ -41,7 +41,21 @@ impl Quickstart {
 
     /// Starts the example `sse` on a free port and waits for its URL.
     pub async fn sse() -> Self {
-        let mut command = tokio::process::Command::new(&*SSE);
+        Self::serve(&SSE).await
+    }
+
+    /// The same with `spa`.
+    pub async fn spa() -> Self {
+        Self::serve(&SPA).await
+    }
+
+    /// The same with `stack`.
+    pub async fn stack() -> Self {
+        Self::serve(&STACK).await
+    }
+
+    async fn serve(program: &Path) -> Self {
+        let mut command = tokio::process::Command::new(program);
         Self::run(command.env_clear().env("LISTEN_ADDR", "127.0.0.1:0")).started().await
     }
 
@@ -132,6 +146,8 @@ pub fn free_port() -> u16 {
 
 static BINARY: LazyLock<PathBuf> = LazyLock::new(|| example_program("quickstart"));
 static SSE: LazyLock<PathBuf> = LazyLock::new(|| example_program("sse"));
+static SPA: LazyLock<PathBuf> = LazyLock::new(|| example_program("spa"));
+static STACK: LazyLock<PathBuf> = LazyLock::new(|| example_program("stack"));
 
 /// Where an example's program is. Cargo builds examples before it runs tests, unless one test file
 /// alone is asked for; where it has, this takes a moment.

@@ -114,6 +114,18 @@ impl Chromium {
         panic!("{selector} leads nowhere from {}", self.url().await);
     }
 
+    /// Clicks the same on a page that stays.
+    pub async fn press(&self, selector: &str) {
+        let id = self.element(selector).await;
+        self.post(&format!("/element/{id}/click"), json!({})).await;
+    }
+
+    /// Types into it.
+    pub async fn type_into(&self, selector: &str, text: &str) {
+        let id = self.element(selector).await;
+        self.post(&format!("/element/{id}/value"), json!({ "text": text })).await;
+    }
+
     /// The text of the first element of a CSS selector, as a person sees it.
     pub async fn text(&self, selector: &str) -> String {
         let id = self.element(selector).await;
@@ -138,7 +150,7 @@ impl Chromium {
         self.script(script).await.as_u64().expect("a status")
     }
 
-    /// Runs a function's body in the page.
+    /// Runs a function's body in the page, and waits for the promise that it may return.
     pub async fn script(&self, body: &str) -> Value {
         self.post("/execute/sync", json!({ "script": body, "args": [] })).await
     }
