@@ -500,7 +500,11 @@ async fn a_token_gets_past_one_of_two_different_ones_alone() {
         let page = ask(&mut app, path, &[&bearer]).await;
         assert_eq!(page.status, StatusCode::UNAUTHORIZED, "{page:?}");
         // The inner one finds nobody, not a bad token.
-        assert_eq!(page.header("www-authenticate"), Some("Bearer"), "{page:?}");
+        assert_eq!(
+            page.header("www-authenticate"),
+            Some("Bearer error=\"invalid_token\""),
+            "{page:?}"
+        );
     }
 }
 
