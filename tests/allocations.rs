@@ -9,8 +9,14 @@ use self::contenders::{all, floor_of};
 
 /// The extra allocations of one request over its floor. Ours beside foreign cookies in one field
 /// costs one: the field is written anew.
-const BUDGET: [(&str, u64); 4] =
-    [("cached", 0), ("cached, browser", 0), ("cached, foreign", 1), ("cached, fields", 0)];
+const BUDGET: [(&str, u64); 6] = [
+    ("cached", 0),
+    ("cached, browser", 0),
+    ("cached, foreign", 1),
+    ("cached, fields", 0),
+    ("grpc, cookie", 0),
+    ("grpc, token", 0),
+];
 
 /// The hot path: a request of a known session allocates nothing that the inner service does not.
 #[tokio::test]
@@ -23,6 +29,17 @@ async fn a_session_seen_before_costs_no_allocation_of_ours() {
         let (own, floor) = (count(name), count(floor_of(name)));
         assert_eq!(own, floor + extra, "{name}: {own} against {floor}; all: {counts:?}");
     }
+}
+
+/// A unary call, whose session comes as a token, allocates no more than with the cookie.
+#[tokio::test]
+async fn a_call_with_a_session_token_allocates_no_more_than_with_a_cookie() {
+    let mut contenders = all().await;
+    let [cookie, token] = ["grpc, cookie", "grpc, token"].map(|name| {
+        let contender = contenders.iter_mut().find(|it| it.name == name);
+        contender.expect("a contender").allocations()
+    });
+    assert!(token <= cookie, "{token} with a token, {cookie} with a cookie");
 }
 
 /// A session in a `MemoryStore`, with its index entry and its share of all tables.

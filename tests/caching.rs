@@ -107,7 +107,7 @@ async fn a_users_response_is_private_unless_the_application_says_otherwise() {
         ("/me", Some("private"), None),
         ("/nowhere", Some("private"), None),
         ("/cached", Some("public, s-maxage=600, max-age=60"), None),
-        ("/", Some("private"), Some("Cookie")),
+        ("/", Some("private"), Some("Cookie, Authorization")),
     ] {
         let page = browser.fetch(path).await;
         assert_eq!(page.header("cache-control"), caching, "{path}");
@@ -115,7 +115,10 @@ async fn a_users_response_is_private_unless_the_application_says_otherwise() {
     }
     browser.jar.clear();
     let page = browser.fetch("/").await;
-    assert_eq!((page.header("cache-control"), page.header("vary")), (None, Some("Cookie")));
+    assert_eq!(
+        (page.header("cache-control"), page.header("vary")),
+        (None, Some("Cookie, Authorization"))
+    );
 }
 
 /// L05: a cache in front that knows paths and obeys headers never mixes users up.
@@ -164,6 +167,6 @@ fn is_shared(headers: &HeaderMap) -> bool {
     };
     !says("cache-control", "no-store")
         && !says("cache-control", "private")
-        && !says("vary", "cookie")
+        && !(says("vary", "cookie") && says("vary", "authorization"))
         && !says("vary", "*")
 }

@@ -470,3 +470,27 @@ async fn a_page_of_another_origin_calls_with_a_session_token() {
     assert_eq!((&answer["status"], &answer["renewed"]), (&json!(200), &Value::Null), "{answer}");
     assert_eq!(app.sentinel.counts().refreshes, 1);
 }
+
+/// H05: a person lets a native client in: the form's way to this machine passes the page's policy, the
+/// token is in no address, and a No leads back.
+#[tokio::test]
+async fn a_person_lets_a_native_client_in() {
+    let server = Quickstart::grpc_server().await;
+    let mut client = Quickstart::grpc_client(&server.url).await;
+    let browser = Chromium::start().await;
+    browser.open(&client.url).await;
+    browser.click(AS_AGENT).await;
+    assert_eq!(browser.url().await, client.url);
+    assert!(browser.text("h1").await.contains("on this machine?"));
+    browser.click("#deny").await;
+    assert_eq!(browser.url().await, format!("{}/", server.url));
+    browser.back().await;
+    browser.click("#allow").await;
+    assert_eq!(browser.text("h1").await, "You can close this window.");
+    let address = browser.url().await;
+    let path = address.strip_prefix("http://127.0.0.1:").and_then(|it| it.split_once('/'));
+    assert_eq!(path.map(|(_, path)| path), Some(""), "{address}");
+    let said = client.rest_of_stdout().await;
+    assert!(said.starts_with(&format!("unary: hello is heard from {AGENT}\n")), "{said}");
+    assert!(client.ended().await.0.success());
+}

@@ -147,6 +147,33 @@ fn links_between_the_pages_lead_somewhere() {
     assert!(links >= 6, "only {links} links");
 }
 
+/// O06: each row of the page about orders names its tests, and each test about orders has its row.
+#[test]
+fn every_row_of_the_page_about_orders_has_its_tests() {
+    let mut files = Vec::new();
+    rust_files(&root().join("tests"), &mut files);
+    let known: BTreeSet<String> =
+        files.iter().flat_map(|file| tests_in(file)).map(|(name, _)| name).collect();
+    let page = read("docs/order.md");
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.ends_with("Proved by |"));
+    let mut named = BTreeSet::new();
+    for row in rows {
+        let proofs = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+        let proofs: Vec<&str> = code_in(proofs).collect();
+        assert!(!proofs.is_empty(), "nothing proves {row}");
+        for proof in proofs {
+            assert!(known.contains(proof), "no test is {proof} of {row}");
+            named.insert(proof.to_owned());
+        }
+    }
+    assert!(named.len() > 40, "only {} tests", named.len());
+    for file in ["tests/order.rs", "tests/order_bodies.rs", "tests/order_limits.rs"] {
+        for (test, _) in tests_in(&root().join(file)) {
+            assert!(named.contains(&test), "docs/order.md has no row for {test}");
+        }
+    }
+}
+
 /// Y08: each sentence about several instances is quoted by a test, and no test quotes another.
 #[test]
 fn every_sentence_about_instances_has_its_test() {

@@ -268,3 +268,83 @@ async fn the_page_of_a_single_page_application_keeps_its_policy() {
         assert_eq!(part.header("x-content-type-options"), Some("nosniff"));
     }
 }
+
+/// What `grpc-client` says once its user has said yes.
+const CALLS_OF_THE_AGENT: &str = "\
+unary: hello is heard from 3552833710
+client stream: 3 messages, 11 bytes
+server stream: again, again, again
+both: one, two, three
+logout: 204 No Content
+the open stream: 16, Your session has ended
+the next call: 16, Not accepted
+";
+
+/// H05, I04, I08: a native client signs in through the browser, calls in all four ways, and signs out
+/// everywhere; the token is in no address, and who does not know the state is not listened to.
+#[tokio::test]
+async fn a_native_client_signs_in_through_the_browser() {
+    let server = Quickstart::grpc_server().await;
+    let mut client = Quickstart::grpc_client(&server.url).await;
+    let mut browser = Browser::at(&server.url);
+    let page = sign_in(&mut browser, &client.url, AGENT).await;
+    assert_eq!((page.status.as_u16(), &page.url), (200, &client.url));
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    let address = page.body.split_once("action=\"").expect("a form").1.split('"').next();
+    let address = address.expect("an address");
+    let policy = page.header("content-security-policy").expect("a policy");
+    assert!(policy.contains(&format!("form-action {address};")), "{policy}");
+    assert!(policy.ends_with("frame-ancestors 'none'"), "{policy}");
+
+    let (state, token) = (page.hidden("state"), page.hidden("session_token"));
+    assert!(client.url.ends_with(&format!("&state={state}")) && !client.url.contains(&token));
+    assert_eq!(browser.navigate(address).await.status, 405);
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let hand_over = async |browser: &mut Browser, state: &str, token: &str| {
+        let body = Some(format!("state={state}&session_token={token}"));
+        browser.send(Method::POST, address, &form, body).await
+    };
+    let foreign = hand_over(&mut browser, &state.to_lowercase(), "somebody-elses").await;
+    assert_eq!(foreign.status, 403, "{foreign:?}");
+    let huge = hand_over(&mut browser, &state, &"x".repeat(10_000)).await;
+    assert_eq!(huge.status, 413, "{huge:?}");
+    let last = hand_over(&mut browser, &state, &token).await;
+    assert!(last.status == 200 && last.body.contains("close this window"), "{last:?}");
+
+    assert_eq!(client.rest_of_stdout().await, CALLS_OF_THE_AGENT);
+    let (status, stderr) = client.ended().await;
+    assert!(status.success(), "{stderr}");
+    assert!(!stderr.contains(&token), "{stderr}");
+    browser.fetch("/me").await.assert_unauthorized();
+}
+
+/// A session token is offered to programs of this machine alone, for a state that can be one.
+#[tokio::test]
+async fn the_page_for_native_clients_refuses_what_is_none() {
+    let server = Quickstart::grpc_server().await;
+    let mut browser = Browser::at(&server.url);
+    let state = "s".repeat(22);
+    let asked = format!("/native?port=1024&state={state}");
+    browser.fetch(&asked).await.assert_unauthorized();
+    let page = sign_in(&mut browser, &asked, AGENT).await;
+    assert!(page.body.contains("action=\"http://127.0.0.1:1024/\""), "{page:?}");
+    for query in [
+        String::new(),
+        format!("state={state}"),
+        "port=3001".to_owned(),
+        format!("port=0&state={state}"),
+        format!("port=443&state={state}"),
+        format!("port=65536&state={state}"),
+        format!("port=-1&state={state}"),
+        format!("port=3001%40example.com&state={state}"),
+        format!("port=3001&port=3002&state={state}"),
+        format!("port=3001&state={}", &state[1..]),
+        format!("port=3001&state={}", state.repeat(6)),
+        format!("port=3001&state={state}%22%3E"),
+        format!("port=3001&state={state}%0A"),
+    ] {
+        let page = browser.navigate(&format!("/native?{query}")).await;
+        assert_eq!(page.status, 400, "{query}: {page:?}");
+        assert!(!page.body.contains("<form"), "{query}: {page:?}");
+    }
+}

@@ -11,18 +11,21 @@ use std::{
 use axum::{
     Router,
     body::{Body, Bytes},
+    extract::Request as Incoming,
+    middleware::{Next, from_fn},
+    response::IntoResponse,
     routing::{get, post},
 };
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use support::{AGENT, Direct, FETCH, NAVIGATE};
+use support::{AGENT, Direct, FETCH, NAVIGATE, eventually};
 use tower::{Layer, ServiceBuilder, service_fn};
 use tower_http::{
     catch_panic::CatchPanicLayer, cors::CorsLayer, limit::RequestBodyLimitLayer,
     timeout::TimeoutLayer, trace::TraceLayer,
 };
 use tower_lp_auth::{
-    LpUser, SessionKey,
+    Builder, LpApp, LpUser, MemoryStore, SessionKey,
     test_kit::{Endpoint, Fault, ManualClock},
 };
 
@@ -212,7 +215,8 @@ async fn with_cors_inside_preflights_have_to_be_let_pass_and_answers_of_ours_are
     }
 }
 
-/// O06: a trace inside sees no callback, whose query holds `code` and `state`.
+/// O06: a trace inside sees no callback, whose query holds `code` and `state`; one outside does, unless
+/// it takes the path alone.
 #[tokio::test]
 async fn a_trace_inside_never_sees_a_code_and_one_outside_does() {
     for outside in [false, true] {
@@ -228,8 +232,10 @@ async fn a_trace_inside_never_sees_a_code_and_one_outside_does() {
             if outside { router.layer(auth).layer(trace) } else { router.layer(trace).layer(auth) };
         assert_signs_in(app.whole(whole), "/me", "/me").await;
         let seen = seen.lock().unwrap();
-        let code = seen.iter().any(|uri| uri.contains("code="));
-        assert_eq!(code, outside, "{seen:?}");
+        let code = |uri: &String| uri.contains("code=");
+        assert_eq!(seen.iter().any(code), outside, "{seen:?}");
+        let paths: Vec<_> = seen.iter().filter_map(|uri| uri.split('?').next()).collect();
+        assert_eq!(paths.contains(&"/callback"), outside, "{paths:?}");
         assert!(seen.iter().any(|uri| uri == "/me"), "{seen:?}");
     }
 }
@@ -334,6 +340,9 @@ async fn twice_it_works_once() {
     assert_eq!(app.sentinel.counts().refreshes, 1);
     let page = app.fetch("/guarded").await;
     assert_eq!(page.json()["reason"], "forbidden", "{page:?}");
+    let mut other = assert_signs_in(app.another_browser(), "/me", "/me").await;
+    let ended = other.fetch("/end").await;
+    assert_eq!((ended.body.as_str(), ended.set_cookies().len()), ("ended", 1), "{ended:?}");
     let logout = app.send(Method::POST, "/logout", &FETCH).await;
     assert_eq!(logout.set_cookies().len(), 1, "{logout:?}");
     let page = app.fetch("/").await;
@@ -358,6 +367,205 @@ async fn on_a_router_and_on_a_part_of_it_it_works_once() {
     assert_eq!((page.body.as_str(), page.session_cookies().len()), (AGENT, 1), "{page:?}");
     app.jar.clear();
     app.fetch("/part/who").await.assert_unauthorized();
+}
+
+/// Who is signed in, beneath a prefix.
+fn part() -> Router {
+    let who = |user: LpUser| async move { axum::Json(serde_json::json!({ "user_id": user.id() })) };
+    Router::new().route("/who", get(who)).route("/open", get(|| async { "open" }))
+}
+
+/// J04, O05: the inner one sees a path that is stripped; where a login leads back to is what the outer
+/// one has seen, whoever asks for the login.
+#[tokio::test]
+async fn the_return_path_is_the_one_that_the_outermost_layer_saw() {
+    let app = Direct::with(ManualClock::new(), |it| {
+        it.session_key(SessionKey::random()).optional_under("/asks")
+    })
+    .await;
+    let asks = part().layer(app.auth.require_user());
+    let router = app
+        .router
+        .clone()
+        .nest("/part", part().layer(app.auth.clone()))
+        .nest("/asks", asks.layer(app.auth.clone()));
+    let whole = router.layer(app.auth.clone());
+    let mut app = app.whole(whole);
+    for path in ["/part/who", "/asks/who"] {
+        app.jar.clear();
+        let page = format!("{path}?x=1");
+        app = assert_signs_in(app, &page, &page).await;
+    }
+}
+
+/// J04, O05: what the outer one lets pass without a look at the session, the inner one does, too, however
+/// the path looks there: it would ask for a login over and over, whose session it never sees.
+#[tokio::test]
+async fn what_is_public_for_the_outer_one_is_for_the_inner_one() {
+    let app = Direct::with(ManualClock::new(), |it| {
+        it.session_key(SessionKey::random()).public("/part/open").public("/part/who")
+    })
+    .await;
+    let router = app.router.clone().nest("/part", part().layer(app.auth.clone()));
+    let whole = router.layer(app.auth.clone());
+    let mut app = assert_signs_in(app.whole(whole), "/me", "/me").await;
+    for signed_in in [true, false] {
+        let page = app.navigate("/part/open").await;
+        assert_eq!((page.status.as_u16(), &*page.body), (200, "open"), "{signed_in}: {page:?}");
+        // Nobody is looked for there: a handler that asks for a user gets none.
+        let page = app.navigate("/part/who").await;
+        assert_eq!(page.status, StatusCode::UNAUTHORIZED, "{signed_in}: {page:?}");
+        app.jar.clear();
+    }
+}
+
+/// The session of whoever is signed in, as a token.
+async fn session_token(app: &mut Direct) -> String {
+    let page = app.fetch("/session-token").await;
+    page.json()["session_token"].as_str().expect("a token").to_owned()
+}
+
+/// A script's request with these `Authorization` headers, and no cookie.
+async fn ask(app: &mut Direct, path: &str, authorizations: &[&str]) -> support::Page {
+    app.jar.clear();
+    let headers: Vec<_> = authorizations.iter().map(|it| ("authorization", *it)).collect();
+    let page = app.send(Method::GET, path, &headers).await;
+    assert!(page.set_cookies().is_empty(), "{page:?}");
+    page
+}
+
+/// An application with the layer on the whole and once more on the part, which is twice around.
+fn thrice(app: Direct) -> Direct {
+    let inner = part().layer(app.auth.clone()).layer(app.auth.clone());
+    let whole = app.router.clone().nest("/part", inner).layer(app.auth.clone());
+    app.whole(whole)
+}
+
+/// O05, H05: the inner one finds no `Authorization` header any more, and trusts the outer one's word.
+#[tokio::test]
+async fn twice_it_works_once_for_a_token() {
+    let sealed: fn(Builder) -> Builder = |it| it.session_key(SessionKey::random());
+    let stored: fn(Builder) -> Builder =
+        |it| it.session_key(SessionKey::random()).store(MemoryStore::default());
+    for (what, layer) in [("sealed", sealed), ("stored", stored)] {
+        let mut app = thrice(Direct::with(ManualClock::new(), layer).await);
+        app.sign_in().await;
+        let token = session_token(&mut app).await;
+        let bearer = format!("Bearer {token}");
+        for path in ["/part/who", "/me"] {
+            let page = ask(&mut app, path, &[&bearer]).await;
+            assert_eq!(page.json()["user_id"], AGENT, "{what}: {page:?}");
+        }
+        let page = ask(&mut app, "/headers", &[&bearer]).await;
+        assert!(page.json().get("authorization").is_none(), "{what}: {page:?}");
+        app.advance(2000);
+        let page = ask(&mut app, "/part/who", &[&bearer]).await;
+        let renewed = page.headers.get_all("lp-session-token").iter().count();
+        assert_eq!(renewed, usize::from(what == "sealed"), "{page:?}");
+        // That of a stored session goes on behind the answer.
+        eventually("one refresh", || app.sentinel.counts().refreshes == 1).await;
+        let page = ask(&mut app, "/part/who", &["Bearer garbage"]).await;
+        assert_eq!(page.status, StatusCode::UNAUTHORIZED, "{what}: {page:?}");
+        assert_eq!(page.headers.get_all("www-authenticate").iter().count(), 1, "{what}: {page:?}");
+    }
+}
+
+/// O05: applications, who have no session at all, are known to the inner one as well.
+#[tokio::test]
+async fn twice_it_works_once_for_an_application() {
+    let app = Direct::with(ManualClock::new(), |it| {
+        it.session_key(SessionKey::random()).allow_app("partner")
+    })
+    .await;
+    let name = get(|app: LpApp| async move { app.client_id().to_owned() });
+    let router = app.router.clone().route("/app", name.layer(app.auth.require_app("scope")));
+    let twice = router.layer(app.auth.clone()).layer(app.auth.clone());
+    let mut app = app.whole(twice);
+    let token = app.sentinel.app_token().client_id("partner").scopes(["scope"]).build();
+    let page = ask(&mut app, "/app", &[&format!("Bearer {token}")]).await;
+    assert_eq!(page.body, "partner", "{page:?}");
+}
+
+/// O05, H05: a request has one `Authorization` header, which the outer layer takes.
+#[tokio::test]
+async fn a_token_gets_past_one_of_two_different_ones_alone() {
+    let mut app = Direct::start().await;
+    let other = app.beside(|it| it.session_key(SessionKey::random()).public("/me"));
+    app.sign_in().await;
+    let bearer = format!("Bearer {}", session_token(&mut app).await);
+    let inner = other.auth.clone();
+    let whole = app.router.clone().layer(inner).layer(app.auth.clone());
+    let mut app = app.whole(whole);
+    for path in ["/headers", "/me"] {
+        let page = ask(&mut app, path, &[&bearer]).await;
+        assert_eq!(page.status, StatusCode::UNAUTHORIZED, "{page:?}");
+        // The inner one finds nobody, not a bad token.
+        assert_eq!(
+            page.header("www-authenticate"),
+            Some("Bearer error=\"invalid_token\""),
+            "{page:?}"
+        );
+    }
+}
+
+const BASIC: &str = "Basic c3RhZ2luZzpnYXRl";
+
+/// A staging server's gate: lets nobody pass without its password.
+async fn gate(request: Incoming, next: Next) -> axum::response::Response {
+    let mut values = request.headers().get_all("authorization").iter();
+    if values.any(|value| value == BASIC) {
+        return next.run(request).await;
+    }
+    (StatusCode::UNAUTHORIZED, [("www-authenticate", "Basic")], "gate").into_response()
+}
+
+/// H11, O06: a browser sends the gate's password with everything, which must not be taken for a
+/// credential of a user.
+#[tokio::test]
+async fn beneath_a_basic_gate_the_gates_scheme_has_to_be_ignored() {
+    for (outside, ignored) in [(true, true), (true, false), (false, true)] {
+        let app = Direct::with(ManualClock::new(), |it| {
+            let it = it.session_key(SessionKey::random());
+            if ignored { it.ignore_authorization_schemes(["Basic"]) } else { it }
+        })
+        .await;
+        let router = app.router.clone().nest("/part", part().layer(app.auth.clone()));
+        let auth = app.auth.clone();
+        let whole = match outside {
+            true => router.layer(auth).layer(from_fn(gate)),
+            false => router.layer(from_fn(gate)).layer(auth),
+        };
+        let mut app = app.whole(whole);
+        // Without the password: outside, the gate comes first, and inside it comes after the login.
+        let page = app.navigate("/part/who").await;
+        match outside {
+            true => assert_eq!(page.header("www-authenticate"), Some("Basic"), "{page:?}"),
+            false => page.assert_login(),
+        }
+        app.jar.clear();
+        let mut headers = NAVIGATE.to_vec();
+        headers.push(("authorization", BASIC));
+        let start = app.send(Method::GET, "/part/who", &headers).await;
+        if !ignored {
+            assert!(start.status.is_client_error(), "{start:?}");
+            assert!(start.set_cookies().is_empty() && start.body != "gate", "{start:?}");
+            continue;
+        }
+        start.assert_login();
+        let callback = app.reach_callback_as(&start, AGENT).await;
+        let page = app.send(Method::GET, &callback, &headers).await;
+        assert_eq!(page.location().as_deref(), Some("/part/who"), "{outside}: {page:?}");
+        let page = app.send(Method::GET, "/part/who", &headers).await;
+        assert_eq!(page.json()["user_id"], AGENT, "{outside}: {page:?}");
+        let page = app.send(Method::GET, "/session-token", &headers).await;
+        let token = page.json()["session_token"].as_str().expect("a token").to_owned();
+        // A client with a token has two headers to send, and the gate's is left where it was.
+        let bearer = format!("Bearer {token}");
+        let page = ask(&mut app, "/part/who", &[BASIC, &bearer]).await;
+        assert_eq!(page.json()["user_id"], AGENT, "{outside}: {page:?}");
+        let page = ask(&mut app, "/headers", &[BASIC, &bearer]).await;
+        assert_eq!(page.json()["authorization"], serde_json::json!([BASIC]), "{page:?}");
+    }
 }
 
 /// O05: a layer of another configuration counts for nothing: each asks for a session of its own.

@@ -361,12 +361,12 @@ async fn an_optional_route_takes_a_user_or_nobody_and_refuses_what_is_wrong() {
     let mut browser = Browser::new(&app);
     let page = browser.navigate("/").await;
     assert_eq!((page.status, &*page.body), (StatusCode::OK, "hello stranger"));
-    assert_eq!(page.header("vary"), Some("Cookie"));
+    assert_eq!(page.header("vary"), Some("Cookie, Authorization"));
     browser = Browser::signed_in(&app).await;
     let greeting = format!("hello {}", support::AGENT);
     let page = browser.navigate("/").await;
     assert_eq!((page.status, &page.body), (StatusCode::OK, &greeting));
-    assert_eq!(page.header("vary"), Some("Cookie"));
+    assert_eq!(page.header("vary"), Some("Cookie, Authorization"));
 
     let calls = app.calls();
     let (refused, unsupported) = ("Bearer error=\"invalid_token\"", "Bearer");
@@ -607,7 +607,7 @@ async fn an_access_policy_decides_by_method_and_path() {
     let app = App::builder().layer(|it| it.access_policy(Reads)).start().await;
     let mut browser = Browser::new(&app);
     assert_eq!(browser.fetch("/headers?x").await.status, StatusCode::OK);
-    assert_eq!(browser.fetch("/maybe").await.header("vary"), Some("Cookie"));
+    assert_eq!(browser.fetch("/maybe").await.header("vary"), Some("Cookie, Authorization"));
     browser.send(Method::POST, "/headers", &FETCH, None).await.assert_unauthorized();
     browser.fetch("/headers/").await.assert_unauthorized();
 }

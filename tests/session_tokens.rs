@@ -4,13 +4,14 @@ mod support;
 
 use std::time::Duration;
 
+use axum::routing::get;
 use http::{Method, StatusCode};
 use support::{
     AGENT, App, AppBuilder, Browser, FETCH, Fleet, Mishap, NAVIGATE, Page, RiggedStore,
-    TokenClient, Verb,
+    TokenClient, Verb, until,
 };
 use tower_lp_auth::{
-    MemoryStore,
+    MemoryStore, SessionUnavailable,
     test_kit::{self, Endpoint, Fault},
 };
 
@@ -75,6 +76,81 @@ async fn the_inner_service_never_sees_the_token() {
     assert!(!page.body.contains(&client.token), "{page:?}");
     let page = client.send(Method::GET, "/public", &[]).await;
     assert_eq!(page.json()["user"], serde_json::Value::Null, "public routes look at nothing");
+    // Nor where nobody is let in by it; what is not ours stays.
+    let app = hourly()
+        .layer(|it| it.public("/headers").optional("/maybe"))
+        .routes(|router, _| router.route("/maybe", get(seen)))
+        .start()
+        .await;
+    let (_, mut client) = signed_in(&app).await;
+    for path in ["/headers", "/maybe"] {
+        let page = client.get(path).await;
+        assert!(!page.body.contains(&client.token), "{path}: {page:?}");
+    }
+    let foreign = [("authorization", "Bearer of-somebody-elses")];
+    let page = Browser::new(&app).send(Method::GET, "/headers", &foreign, None).await;
+    assert_eq!(page.json()["authorization"][0], foreign[0].1);
+    app.sentinel.inject_always(Endpoint::Refresh, Fault::status(503));
+    app.advance(HOUR + 1);
+    let page = client.get("/maybe").await;
+    assert!(page.body.contains("unavailable") && !page.body.contains(&client.token), "{page:?}");
+}
+
+/// What a handler sees of a request's credentials.
+async fn seen(request: axum::extract::Request) -> String {
+    let unavailable = request.extensions().get::<SessionUnavailable>().map(|_| "unavailable");
+    format!("{unavailable:?} {:?}", request.headers().get("authorization").map(|it| it.as_bytes()))
+}
+
+/// A token is bound to the redirect URI, as a cookie's name is: it moves to no other application of the
+/// same origin, though client, account and keys are the same.
+#[tokio::test]
+async fn a_token_is_of_one_application_of_an_origin() {
+    let app = App::start().await;
+    let (_, client) = signed_in(&app).await;
+    let other = format!("{}/admin/callback", app.url);
+    let same = format!("{}/callback", app.url);
+    for (uri, expected) in [(other, 401), (same, 200)] {
+        let beside = App::builder().beside(&app).layer(|it| it.redirect_uri(uri)).start().await;
+        let page = client.moved_to(&beside).get("/me").await;
+        assert_eq!(page.status.as_u16(), expected, "{page:?}");
+    }
+}
+
+/// A service that passes an answer of another on relays the renewed token: nobody stores it, and there is
+/// one.
+#[tokio::test]
+async fn a_relayed_token_is_not_stored_and_gives_way_to_a_newer_one() {
+    let app = hourly()
+        .routes(|router, _| {
+            let relayed = [("lp-session-token", "relayed"), ("cache-control", "public")];
+            router.route("/relay", get(async move || (relayed, "x")))
+        })
+        .start()
+        .await;
+    let (_, client) = signed_in(&app).await;
+    let page = client.clone().get("/relay").await;
+    assert_eq!(page.header("lp-session-token"), Some("relayed"));
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    app.advance(HOUR - 30);
+    let page = client.clone().get("/relay").await;
+    let all: Vec<_> = page.headers.get_all("lp-session-token").iter().collect();
+    assert!(all.len() == 1 && all[0] != "relayed", "{page:?}");
+}
+
+/// Jar rule 1: a client that ends the session by its token has no cookie to be deleted, nor has a request
+/// of the browser's that is still under way.
+#[tokio::test]
+async fn a_session_ended_by_token_deletes_no_cookie() {
+    let app = App::start().await;
+    let (browser, mut client) = signed_in(&app).await;
+    let slow = browser.request(Method::GET, "/sleep", &FETCH, None).send();
+    let slow = tokio::spawn(slow);
+    until(|| app.calls() >= 3).await;
+    assert_eq!(client.get("/end").await.body, "ended");
+    let slow = slow.await.expect("no panic").expect("an answer");
+    assert_eq!(slow.status(), 200);
+    assert!(slow.headers().get("set-cookie").is_none(), "{slow:?}");
 }
 
 /// H05: whichever comes with it.

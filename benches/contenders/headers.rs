@@ -1,10 +1,18 @@
 //! The header fields of the requests, their bytes counted references as a server's are.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header::COOKIE};
+use axum::http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AUTHORIZATION, COOKIE},
+};
 
 /// One field, as HTTP/1.1 hands all cookies over.
 pub fn cookie(value: &str) -> HeaderMap {
     HeaderMap::from_iter([(COOKIE, shared(value))])
+}
+
+/// A session token in its field.
+pub fn bearer(token: &str) -> HeaderMap {
+    HeaderMap::from_iter([(AUTHORIZATION, shared(&format!("Bearer {token}")))])
 }
 
 /// Three foreign cookies and ours in fields of their own, as HTTP/2 hands them over.

@@ -1,18 +1,20 @@
-//! Session cookies, got as browsers get them: from a login.
+//! Session cookies, got as browsers get them: from a login. And their tokens, from a handler.
 
 use std::time::Duration;
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, to_bytes},
     http::{
         HeaderName, Request, Response,
         header::{COOKIE, LOCATION, SET_COOKIE},
     },
+    routing::get,
 };
 use tower::ServiceExt;
 use tower_lp_auth::{
-    Builder, Clock, LpAuthLayer, SessionKey, SessionStore, SystemClock, test_kit::MockSentinel,
+    Builder, Clock, LpAuthLayer, LpUser, SessionKey, SessionStore, SystemClock,
+    test_kit::MockSentinel,
 };
 
 /// MockSentinel, and layers whose sessions are the same.
@@ -81,6 +83,18 @@ impl<C: Clock + Clone> Logins<C> {
         let target = callback.strip_prefix("https://app.example.com").expect("the redirect URI");
         let end = ask(&app, target, Some(pair(&start))).await;
         pair(&end).to_owned()
+    }
+
+    /// The session of a cookie as a token.
+    pub async fn token(&self, layer: &LpAuthLayer, cookie: &str) -> String {
+        let token = async |user: LpUser| {
+            let token = user.session_token().expect("a session's user");
+            token.expose_secret().to_owned()
+        };
+        let app = Router::new().route("/token", get(token)).layer(layer.clone());
+        let body = ask(&app, "/token", Some(cookie)).await.into_body();
+        let body = to_bytes(body, 4096).await.expect("a short body");
+        String::from_utf8(body.into()).expect("base64url")
     }
 }
 

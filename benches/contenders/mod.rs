@@ -8,15 +8,17 @@
 #![allow(dead_code, unreachable_pub, reason = "each target uses a part of it")]
 
 mod floor;
+mod grpc;
 mod headers;
 mod login;
 
 use axum::{
     Extension, Router,
     body::Body,
-    http::{HeaderMap, Request, StatusCode, Uri},
+    http::{HeaderMap, Method, Request, StatusCode, Uri, Version},
     routing::{RouterIntoService, get},
 };
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use tower::Service;
@@ -25,7 +27,7 @@ use tower_lp_auth::{LpAuthLayer, LpUser};
 pub use self::login::Logins;
 use self::{
     floor::{Floor, FloorLayer, Guest},
-    headers::{browser, cookie, fields},
+    headers::{bearer, browser, cookie, fields},
 };
 
 /// One router, and the requests it is asked.
@@ -33,6 +35,8 @@ pub struct Contender {
     pub name: &'static str,
     service: RouterIntoService<Body>,
     path: &'static str,
+    /// Of a gRPC call; without, a page is asked for.
+    message: Option<Bytes>,
     requests: Vec<HeaderMap>,
     next: usize,
 }
@@ -51,6 +55,7 @@ pub async fn all() -> Vec<Contender> {
         sessions.push(logins.sign_in(&cached).await);
     }
     let ours = &sessions[0];
+    let token = logins.token(&cached, ours).await;
     let alone = || cookie(ours);
     let foreign = || cookie(&format!("theme=dark; {ours}; _ga=GA1.1.1234567890; lang=en-GB"));
     let each_alone = sessions.iter().map(|session| cookie(session)).collect();
@@ -72,6 +77,13 @@ pub async fn all() -> Vec<Contender> {
         one("public, stripped", behind(&cached), "/public", alone()),
         one("anonymous", behind(&cached), "/optional", HeaderMap::new()),
         one("optional", behind(&cached), "/optional", alone()),
+        Contender::call(
+            "floor+wrap, grpc",
+            grpc::router().layer(FloorLayer::<true>::new()),
+            alone(),
+        ),
+        Contender::call("grpc, cookie", grpc::router().layer(cached.clone()), alone()),
+        Contender::call("grpc, token", grpc::router().layer(cached.clone()), bearer(&token)),
     ]
 }
 
@@ -81,6 +93,7 @@ pub fn floor_of(name: &str) -> &'static str {
         "cached, browser" => "floor+wrap, browser",
         "cached, foreign" => "floor+wrap, foreign",
         "cached, fields" => "floor+wrap, fields",
+        "grpc, cookie" | "grpc, token" => "floor+wrap, grpc",
         "public" | "anonymous" => "floor+wrap, no cookie",
         _ => "floor+wrap",
     }
@@ -109,12 +122,22 @@ impl Contender {
         path: &'static str,
         requests: Vec<HeaderMap>,
     ) -> Self {
-        Self { name, service: router.into_service(), path, requests, next: 0 }
+        let service = router.into_service();
+        Self { name, service, path, message: None, requests, next: 0 }
+    }
+
+    /// A unary call.
+    fn call(name: &'static str, router: Router, credential: HeaderMap) -> Self {
+        let page = Self::new(name, router, grpc::SAY, vec![grpc::call(credential)]);
+        Self { message: Some(grpc::message()), ..page }
     }
 
     /// Asks once, reads the answer whole and checks its status. Nothing on the way waits.
     pub fn ask(&mut self) {
-        let mut request = Request::new(Body::empty());
+        let mut request = match &self.message {
+            None => Request::new(Body::empty()),
+            Some(message) => posted(message.clone()),
+        };
         *request.uri_mut() = Uri::from_static(self.path);
         *request.headers_mut() = self.requests[self.next].clone();
         self.next = (self.next + 1) % self.requests.len();
@@ -124,11 +147,20 @@ impl Contender {
             Err(never) => match never {},
         };
         assert_eq!(response.status(), StatusCode::OK, "{}", self.name);
+        // A refusal of a call is a 200 that has it in its head.
+        assert!(!response.headers().contains_key("grpc-status"), "{}", self.name);
         let mut body = response.into_body();
         while let Some(frame) = body.frame().now_or_never().expect("a body from memory") {
             std::hint::black_box(frame).expect("a body from memory");
         }
     }
+}
+
+fn posted(message: Bytes) -> Request<Body> {
+    let mut request = Request::new(Body::from(message));
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = Version::HTTP_2;
+    request
 }
 
 /// The application without a layer.

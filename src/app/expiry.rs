@@ -16,10 +16,14 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The life, counted from `sent_at`, when it was asked for.
 ///
-/// What the answer says goes first. An `exp` of the token (RFC 7519 §4.1.4) only tells when to ask
-/// for another: nothing is verified here, and nothing else of it is read.
+/// The earlier end counts, where the answer and the token's `exp` (RFC 7519 §4.1.4) name two. That only
+/// tells when to ask for another: nothing is verified here, and nothing else of the token is read.
 pub(super) fn life(expires_in: Option<Duration>, token: &str, sent_at: Timestamp) -> Duration {
-    let stated = expires_in.or_else(|| expiry(token).map(|end| end.since(sent_at)));
+    let by_token = expiry(token).map(|end| end.since(sent_at));
+    let stated = match (expires_in, by_token) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    };
     stated.unwrap_or(ASSUMED).min(LONGEST)
 }
 
@@ -50,12 +54,13 @@ mod tests {
     }
 
     #[test]
-    fn the_answers_word_goes_before_the_tokens_and_both_before_a_guess() {
+    fn the_earlier_of_two_ends_counts_and_either_goes_before_a_guess() {
         let an_hour = jwt(r#"{"exp":1767229200}"#);
         for (what, expires_in, token, expected) in [
             ("the answer", Some(600), &*an_hour, 600),
             ("over already", Some(0), &an_hour, 0),
-            ("meant in milliseconds", Some(3_600_000), &an_hour, 24 * 3600),
+            ("meant in milliseconds", Some(3_600_000), &an_hour, 3600),
+            ("so too, of an opaque token", Some(3_600_000), "opaque", 24 * 3600),
             ("the token", None, &an_hour, 3600),
             ("in digits", None, &jwt(r#"{"exp":"1767229200"}"#), 3600),
             ("with a fraction", None, &jwt(r#"{"exp":1767225660.0}"#), 60),

@@ -52,31 +52,45 @@ impl Passed {
     pub(crate) fn new(keeper: Arc<Keeper>) -> Self {
         Self(keeper)
     }
+}
 
-    /// Whether a layer of the same configuration (the same sessions) has already decided about this
-    /// request. Whatever another layer has left is removed: it counts for nothing here.
+/// Who has looked at a request before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// A layer of the same configuration (the same sessions): it has decided.
+    Here,
+    /// Another layer, which knows its user by a session token and has taken that out. The header has
+    /// decided: no cookie makes up for it, and nothing is redirected.
+    ElsewhereByToken,
+    /// Nobody whose word counts.
+    Nowhere,
+}
+
+impl Seen {
+    /// Reads the marks of the layers above. Whatever another one has left is removed: it counts for
+    /// nothing here.
     #[inline]
-    pub(crate) fn already(extensions: &mut Extensions, keeper: &Arc<Keeper>) -> bool {
+    pub(crate) fn by(extensions: &mut Extensions, keeper: &Arc<Keeper>) -> Self {
         if extensions.is_empty() {
-            return false;
+            return Self::Nowhere;
         }
+        let mut seen = Self::Nowhere;
         if let Some(user) = extensions.get::<LpUser>() {
             if user.is_of(keeper) {
-                return true;
+                return Self::Here;
+            }
+            if user.came_by_token() {
+                seen = Self::ElsewhereByToken;
             }
             extensions.remove::<LpUser>();
         }
-        // Where a layer leaves anything else, it leaves this too.
-        if extensions.get::<Presence>().is_none() {
-            return false;
-        }
-        if extensions.get::<Self>().is_some_and(|Self(by)| Arc::ptr_eq(by, keeper)) {
-            return true;
+        if extensions.get::<Passed>().is_some_and(|Passed(by)| Arc::ptr_eq(by, keeper)) {
+            return Self::Here;
         }
         extensions.remove::<Presence>();
-        extensions.remove::<Self>();
+        extensions.remove::<Passed>();
         extensions.remove::<SessionUnavailable>();
         extensions.remove::<LpApp>();
-        false
+        seen
     }
 }

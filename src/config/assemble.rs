@@ -119,7 +119,14 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
     let keeper = Arc::new(Keeper {
         verifier,
         clock,
-        mint: Mint::new(sealers, names, &client_id, account.clone(), lifetimes),
+        mint: Mint::new(
+            sealers,
+            names,
+            site.redirect_uri.as_str(),
+            &client_id,
+            account.clone(),
+            lifetimes,
+        ),
         opened: Caches::new(builder.opened_sessions),
         session_tokens: builder.session_tokens,
         ledger: Ledger::new(LedgerLimits {

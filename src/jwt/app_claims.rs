@@ -69,7 +69,7 @@ impl AppClaims {
     }
 
     /// The first moment at which the same token would be refused.
-    pub(super) fn valid_until(&self) -> Timestamp {
+    pub(crate) fn valid_until(&self) -> Timestamp {
         checks::end(self.expires_at)
     }
 }

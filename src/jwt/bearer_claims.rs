@@ -41,16 +41,8 @@ impl BearerClaims {
         }
     }
 
-    /// When the token ends, by its own word.
-    pub(crate) fn expires_at(&self) -> Timestamp {
-        match self {
-            Self::User(claims) => claims.expires_at,
-            Self::App(claims) => claims.expires_at,
-        }
-    }
-
     /// The first moment at which the same token would be refused.
-    pub(super) fn valid_until(&self) -> Timestamp {
+    pub(crate) fn valid_until(&self) -> Timestamp {
         match self {
             Self::User(claims) => claims.valid_until(),
             Self::App(claims) => claims.valid_until(),

@@ -65,7 +65,7 @@ impl IdClaims {
     }
 
     /// The first moment at which the same token would be refused.
-    pub(super) fn valid_until(&self) -> Timestamp {
+    pub(crate) fn valid_until(&self) -> Timestamp {
         checks::end(self.expires_at).min(self.issued_at.plus(MAX_AGE))
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     respond::RejectionReason,
     secret::AuthorizationCode,
     sentinel::{TokenError, TokenSet},
-    session::{Identity, Pair, Session, SessionId, Tokens, issuer},
+    session::{Carrier, Identity, Pair, Session, SessionId, Tokens, issuer},
     user::LpUser,
 };
 
@@ -112,7 +112,7 @@ impl LoginDesk {
             return Err(failed_for_now(RejectionReason::StoreUnavailable));
         }
         if let Some(on_login) = &self.on_login {
-            let user = LpUser::new(new.held.clone(), Arc::clone(&self.keeper));
+            let user = LpUser::new(new.held.clone(), Carrier::Cookie, Arc::clone(&self.keeper));
             match hook::ask(on_login, user).await {
                 Ok(LoginDecision::Allow) => {}
                 Ok(LoginDecision::Deny(page)) => {

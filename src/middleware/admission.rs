@@ -11,7 +11,7 @@ use super::{
     shared::{Answer, Shared},
 };
 use crate::{
-    caller::{Brought, CsrfPolicy, Passed, Presence, RequestKind, SessionUnavailable},
+    caller::{Brought, CsrfPolicy, Passed, Presence, RequestKind, Seen, SessionUnavailable},
     clock::Timestamp,
     error::BoxFuture,
     jwt::{BearerClaims, BearerError},
@@ -62,12 +62,14 @@ impl Shared {
     /// Decides about a request, and prepares it for the inner service where it is let through.
     pub(crate) fn admit<B>(self: &Arc<Self>, request: &mut Request<B>) -> Admission {
         let route = self.routes.route(request.method(), request.uri().path());
-        if Passed::already(request.extensions_mut(), &self.keeper) {
-            return Admission::Forward(Passage::nothing());
-        }
+        let by_token = match Seen::by(request.extensions_mut(), &self.keeper) {
+            Seen::Here => return Admission::Forward(Passage::nothing()),
+            Seen::ElsewhereByToken => true,
+            Seen::Nowhere => false,
+        };
         match route {
             Route::Callback | Route::Login | Route::Logout => {
-                return self.admit_own(route, request);
+                return self.admit_own(route, by_token, request);
             }
             Route::Public | Route::Optional | Route::Protected => {}
         }
@@ -75,8 +77,12 @@ impl Shared {
             || self.routes.passes_as_preflight(request.method(), request.headers())
         {
             let cookies = self.keeper.mint.names().strip(request.headers_mut());
+            self.strip_unused_token(request);
             let origin = Origin::of(request, cookies.logins).where_no_login_helps();
-            request.extensions_mut().insert(Presence);
+            let extensions = request.extensions_mut();
+            extensions.insert(Presence);
+            // Further in, under a nested router, this path may look like a protected one.
+            extensions.insert(Passed::new(Arc::clone(&self.keeper)));
             return Admission::Forward(Passage::anonymous(origin, false));
         }
         let brought = Brought::of(request.headers(), self.keeper.mint.names());
@@ -84,6 +90,9 @@ impl Shared {
         let Brought { authorization, upgrade, cookies } = brought;
         let carrier = Carrier::Cookie;
         let facts = Facts { route, now, upgrade, cookies: cookies.traces, carrier };
+        if by_token {
+            return self.nobody(Facts { carrier: Carrier::Token, ..facts }, request, false);
+        }
         if authorization && !self.ignored_schemes.ignore_all(request.headers()) {
             return self.admit_bearer(facts, request);
         }
@@ -104,7 +113,16 @@ impl Shared {
 
     /// One of our own paths. An `Authorization` header alone decides there too: with one that signs
     /// nobody in, nothing is redirected and no cookie set.
-    fn admit_own<B>(self: &Arc<Self>, route: Route, request: &Request<B>) -> Admission {
+    fn admit_own<B>(
+        self: &Arc<Self>,
+        route: Route,
+        by_token: bool,
+        request: &Request<B>,
+    ) -> Admission {
+        if by_token {
+            let reason = RejectionReason::CredentialRefused;
+            return Admission::Answer(self.refuse_request(reason, request, None));
+        }
         self.admit_bearer_own(route == Route::Logout, request)
             .unwrap_or_else(|| Admission::AnswerLater(self.own_route(route, request)))
     }
@@ -214,6 +232,7 @@ impl Shared {
             return Admission::Answer(self.refuse_request(reason, request, Some(seconds)));
         }
         let origin = self.strip(facts, request, false);
+        self.strip_unused_token(request);
         let kind = RequestKind::of(request.method(), request.headers());
         let extensions = request.extensions_mut();
         extensions.insert(Presence);
@@ -236,7 +255,7 @@ impl Shared {
         if facts.carrier == Carrier::Token {
             strip_token(request, &self.ignored_schemes);
         }
-        let user = LpUser::new(served, Arc::clone(&self.keeper));
+        let user = LpUser::new(served, facts.carrier, Arc::clone(&self.keeper));
         request.extensions_mut().insert(user);
         let end_streams = self.ends_streams_of(request.method());
         let optional = facts.route == Route::Optional;

@@ -106,9 +106,25 @@ impl Shared {
             }
             Err(error @ BearerError::KeysUnavailable(_)) => {
                 let error: &dyn std::error::Error = &error;
-                tracing::warn!(error, "who calls by a bearer token cannot be said");
+                // That keys cannot be had is told where they are fetched; here strangers write.
+                tracing::debug!(error, "who calls by a bearer token cannot be said");
                 self.unavailable(KEYS_RETRY_AFTER, facts, request)
             }
+        }
+    }
+
+    /// Takes a session token out of a request that nobody is let in by: what signs somebody in is not for
+    /// the inner service. Whatever else stands there is its own.
+    pub(super) fn strip_unused_token<B>(&self, request: &mut Request<B>) {
+        let Some(value) = request.headers().get(AUTHORIZATION) else { return };
+        let is_ours = match value.as_bytes().split_first_chunk::<7>() {
+            Some((scheme, token)) => {
+                scheme.eq_ignore_ascii_case(b"Bearer ") && self.keeper.mint.looks_like_token(token)
+            }
+            None => false,
+        };
+        if is_ours {
+            strip_token(request, &self.ignored_schemes);
         }
     }
 
@@ -133,7 +149,7 @@ impl Shared {
                 extensions.insert(Passed::new(keeper));
             }
         }
-        let ends_at = claims.expires_at();
+        let ends_at = claims.valid_until();
         let end_streams = self.ends_streams_of(request.method());
         let optional = facts.route == Route::Optional;
         Admission::Forward(Passage::by_jwt(ends_at, optional, origin, end_streams))

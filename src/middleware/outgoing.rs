@@ -216,8 +216,17 @@ impl Passage {
             }
             Caller::Jwt(_) | Caller::Nobody => None,
         };
+        let relayed = matches!(self.caller, Caller::Session(Carrier::Token, _))
+            && headers.contains_key(TOKEN_HEADER);
         if let Some((name, value)) = renewal {
-            headers.append(name, value);
+            if name == TOKEN_HEADER {
+                headers.insert(name, value);
+            } else {
+                headers.append(name, value);
+            }
+            respond::forbid_storing(headers);
+        } else if relayed {
+            // Another service of this application has renewed the token.
             respond::forbid_storing(headers);
         } else if !matches!(self.caller, Caller::Nobody)
             && let Entry::Vacant(cache_control) = headers.entry(CACHE_CONTROL)
@@ -225,7 +234,7 @@ impl Passage {
             cache_control.insert(PRIVATE);
         }
         if self.optional {
-            headers.append(VARY, HeaderValue::from_static("Cookie"));
+            headers.append(VARY, shared.vary());
         }
     }
 }

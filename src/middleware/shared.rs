@@ -39,6 +39,16 @@ pub(crate) struct Shared {
 pub(crate) type Answer = Response<Bytes>;
 
 impl Shared {
+    /// What an answer on an optional route differs by (RFC 9110 §12.5.5). A cache that an application
+    /// tells to store for all would else keep the answer to a token for those who have none.
+    pub(super) fn vary(&self) -> HeaderValue {
+        if self.keeper.session_tokens || self.jwts.is_some() {
+            HeaderValue::from_static("Cookie, Authorization")
+        } else {
+            HeaderValue::from_static("Cookie")
+        }
+    }
+
     /// Answers one of our own paths.
     pub(crate) fn own_route<B>(
         self: &Arc<Self>,

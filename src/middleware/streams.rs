@@ -10,8 +10,8 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, Response,
-    header::{CONTENT_LENGTH, CONTENT_TYPE},
+    HeaderMap, HeaderValue, Response,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
 };
 use http_body::{Body, Frame};
 
@@ -33,6 +33,9 @@ pub(super) enum Stream {
     Events,
     /// Status 16. A call with one answer looks the same.
     Grpc(GrpcFlavor),
+    /// grpc-web that was compressed further in (RFC 9110 §8.4): it only ends, since nothing can be put
+    /// into it that its client would read.
+    Packed,
 }
 
 impl Stream {
@@ -52,9 +55,11 @@ impl Stream {
 
     fn by_media_type(headers: &HeaderMap) -> Option<Self> {
         if is_event_stream(headers) {
-            Some(Self::Events)
-        } else {
-            grpc_flavor(headers).map(Self::Grpc)
+            return Some(Self::Events);
+        }
+        match grpc_flavor(headers)? {
+            GrpcFlavor::Web | GrpcFlavor::WebText if is_packed(headers) => Some(Self::Packed),
+            flavor => Some(Self::Grpc(flavor)),
         }
     }
 }
@@ -66,6 +71,12 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         let end = bytes.iter().position(|byte| *byte == b';').unwrap_or(bytes.len());
         bytes[..end].trim_ascii().eq_ignore_ascii_case(EVENT_STREAM)
     })
+}
+
+/// Whether a body is not what its media type says until a client has decoded it.
+fn is_packed(headers: &HeaderMap) -> bool {
+    let plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    !headers.get_all(CONTENT_ENCODING).iter().all(plain)
 }
 
 /// How long a stream may last.
@@ -157,14 +168,13 @@ impl Watch {
             Stream::Grpc(flavor) if self.progress != Progress::Signed => {
                 Some(session_ended(flavor))
             }
-            Stream::Grpc(_) | Stream::Events => None,
+            Stream::Grpc(_) | Stream::Events | Stream::Packed => None,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use http_body_util::{Empty, Full, StreamBody};
 
     use super::*;
@@ -204,6 +214,24 @@ mod tests {
         }
         let untyped = Response::new(StreamBody::new(futures_util::stream::iter(Frames::new())));
         assert_eq!(Stream::of(&untyped), None);
+    }
+
+    /// O06: what was compressed further in holds its trailers where nobody can add any.
+    #[test]
+    fn compressed_grpc_web_only_ends() {
+        use GrpcFlavor::{Native, Web};
+        for (content_type, coding, expected) in [
+            ("application/grpc-web+proto", "gzip", Stream::Packed),
+            ("application/grpc-web-text", "br", Stream::Packed),
+            ("application/grpc-web+proto", "Identity", Stream::Grpc(Web)),
+            ("application/grpc", "gzip", Stream::Grpc(Native)),
+            ("text/event-stream", "gzip", Stream::Events),
+        ] {
+            let body = StreamBody::new(futures_util::stream::iter(Frames::new()));
+            let mut response = response(content_type, body);
+            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
+            assert_eq!(Stream::of(&response), Some(expected), "{content_type} {coding}");
+        }
     }
 
     /// O11: what has been promised of a length is kept.

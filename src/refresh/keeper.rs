@@ -219,12 +219,20 @@ impl Keeper {
             cache.remove(value);
         }
         let opened = self.mint.open(carrier, value).inspect_err(|unopenable| {
-            self.telemetry.unopenable(*unopenable);
+            self.count_unopenable(carrier, *unopenable);
         })?;
         let held = self.ledger.hold(Arc::new(opened), now, self.clock.monotonic());
         held.note_presented();
         cache.insert(value, held.clone());
         Ok(held)
+    }
+
+    /// Counts a cookie that does not open. What strangers put into an `Authorization` header says nothing
+    /// of our keys.
+    pub(super) fn count_unopenable(&self, carrier: Carrier, unopenable: Unopenable) {
+        if carrier == Carrier::Cookie {
+            self.telemetry.unopenable(unopenable);
+        }
     }
 
     /// Takes up a session that a login has just made.

@@ -11,8 +11,5 @@ pub(crate) enum Carrier {
     Token,
 }
 
-/// In place of a cookie's name inside the seal of a token.
-pub(crate) const TOKEN_NAME: &str = "lp-session-token";
-
 /// The response header that hands out a renewed session token.
-pub(crate) const TOKEN_HEADER: HeaderName = HeaderName::from_static(TOKEN_NAME);
+pub(crate) const TOKEN_HEADER: HeaderName = HeaderName::from_static("lp-session-token");

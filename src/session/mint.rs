@@ -6,7 +6,7 @@ use http::HeaderValue;
 
 use super::{
     Opened,
-    carrier::{Carrier, TOKEN_NAME},
+    carrier::Carrier,
     cookie::{CookieNames, MAX_LINE},
     record::Session,
     voucher::{KeyNames, Voucher},
@@ -22,6 +22,9 @@ use crate::{
 /// Makes session cookies and session tokens.
 pub(crate) struct Mint {
     sealers: Sealers,
+    /// In place of a cookie's name inside the seal of a token: with the redirect URI, as a cookie's name
+    /// has it, so that no token moves to another application of the same origin.
+    token_name: Box<str>,
     names: CookieNames,
     client_id: Box<str>,
     account: AccountId,
@@ -73,11 +76,13 @@ impl Mint {
     pub(crate) fn new(
         sealers: Sealers,
         names: CookieNames,
+        redirect_uri: &str,
         client_id: &str,
         account: AccountId,
         lifetimes: Lifetimes,
     ) -> Self {
-        Self { sealers, names, client_id: client_id.into(), account, lifetimes }
+        let token_name = format!("session token of {redirect_uri}").into();
+        Self { sealers, token_name, names, client_id: client_id.into(), account, lifetimes }
     }
 
     /// The account whose users sign in here.
@@ -123,20 +128,26 @@ impl Mint {
     /// The session token of a session; `None` if it is larger than any that is opened again.
     pub(crate) fn token(&self, session: &Session) -> Option<SessionToken> {
         let payload = zeroize::Zeroizing::new(session.to_payload(&self.client_id));
-        let token = self.sealers.token.seal(TOKEN_NAME, &payload);
+        let token = self.sealers.token.seal(&self.token_name, &payload);
         (token.len() <= MAX_SEALED).then(|| SessionToken::new(token))
     }
 
     /// The session token of a stored session: it never changes in what it opens.
     pub(crate) fn voucher_token(&self, voucher: &Voucher) -> SessionToken {
         let payload = voucher.to_payload(&self.client_id, &self.account);
-        SessionToken::new(self.sealers.token.seal(TOKEN_NAME, &payload))
+        SessionToken::new(self.sealers.token.seal(&self.token_name, &payload))
+    }
+
+    /// Whether a text begins as the tokens do that are made under a key known here. A stranger's does not,
+    /// but for one in 2^40.
+    pub(crate) fn looks_like_token(&self, text: &[u8]) -> bool {
+        self.sealers.token.looks_own(text)
     }
 
     fn unseal(&self, carrier: Carrier, value: &[u8]) -> Result<crate::seal::Opened, Unopenable> {
         match carrier {
             Carrier::Cookie => self.sealers.cookie.open(self.names.session(), value),
-            Carrier::Token => self.sealers.token.open(TOKEN_NAME, value),
+            Carrier::Token => self.sealers.token.open(&self.token_name, value),
         }
     }
 
@@ -187,7 +198,15 @@ mod tests {
             |purpose| Sealer::new(std::slice::from_ref(&key), purpose, "https://a.example");
         let (cookie, token) = (sealer(Purpose::Session), sealer(Purpose::SessionToken));
         let names = CookieNames::new(true, "abc123", None);
-        Mint::new(Sealers { cookie, token }, names, "client", sample().account, lifetimes)
+        let redirect_uri = "https://a.example/callback";
+        Mint::new(
+            Sealers { cookie, token },
+            names,
+            redirect_uri,
+            "client",
+            sample().account,
+            lifetimes,
+        )
     }
 
     fn value(line: &HeaderValue) -> Vec<u8> {

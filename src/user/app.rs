@@ -84,7 +84,7 @@ impl LpApp {
     /// application of `test_kit::app`, which has no layer, it never resolves.
     pub fn ended(&self) -> Ended {
         match &self.keeper {
-            Some(keeper) => Ended::at(Arc::clone(keeper), self.claims.expires_at),
+            Some(keeper) => Ended::at(Arc::clone(keeper), self.claims.valid_until()),
             None => Ended::never(),
         }
     }

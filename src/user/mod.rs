@@ -19,7 +19,7 @@ use crate::{
     jwt::IdClaims,
     refresh::{EndReason, Ended, EndedStored, Fresh, Keeper},
     secret::{AccessToken, SessionToken},
-    session::{Held, Session},
+    session::{Carrier, Held, Session},
 };
 
 /// The signed-in user of a request.
@@ -55,7 +55,7 @@ pub struct LpUser {
 /// What a user is known by.
 #[derive(Clone)]
 enum Known {
-    Session(Held),
+    Session(Held, Carrier),
     /// An id_token that the caller has presented, of this account.
     IdToken(Arc<IdClaims>, AccountId),
 }
@@ -101,8 +101,8 @@ pub enum EndSessionError {
 }
 
 impl LpUser {
-    pub(crate) fn new(held: Held, keeper: Arc<Keeper>) -> Self {
-        Self { known: Known::Session(held), keeper: Some(keeper) }
+    pub(crate) fn new(held: Held, carrier: Carrier, keeper: Arc<Keeper>) -> Self {
+        Self { known: Known::Session(held, carrier), keeper: Some(keeper) }
     }
 
     /// A user who is known by an id_token alone.
@@ -113,7 +113,7 @@ impl LpUser {
 
     #[cfg(feature = "test-kit")]
     pub(crate) fn detached(held: Held) -> Self {
-        Self { known: Known::Session(held), keeper: None }
+        Self { known: Known::Session(held, Carrier::Cookie), keeper: None }
     }
 
     /// Whether the sessions of `keeper` vouch for this user.
@@ -128,9 +128,14 @@ impl LpUser {
 
     fn held(&self) -> Result<&Held, NoAccessToken> {
         match &self.known {
-            Known::Session(held) => Ok(held),
+            Known::Session(held, _) => Ok(held),
             Known::IdToken(..) => Err(NoAccessToken(())),
         }
+    }
+
+    /// Whether the user is known by a session token.
+    pub(crate) fn came_by_token(&self) -> bool {
+        matches!(self.known, Known::Session(_, Carrier::Token))
     }
 
     /// The session that the user is known by, if it is one.
@@ -142,7 +147,7 @@ impl LpUser {
     #[must_use]
     pub fn id(&self) -> &str {
         match &self.known {
-            Known::Session(held) => &held.opened.session.identity.subject,
+            Known::Session(held, _) => &held.opened.session.identity.subject,
             Known::IdToken(claims, _) => &claims.subject,
         }
     }
@@ -151,7 +156,7 @@ impl LpUser {
     #[must_use]
     pub fn account_id(&self) -> &AccountId {
         match &self.known {
-            Known::Session(held) => &held.opened.session.account,
+            Known::Session(held, _) => &held.opened.session.account,
             Known::IdToken(_, account) => account,
         }
     }
@@ -162,7 +167,7 @@ impl LpUser {
     #[must_use]
     pub fn is_admin(&self) -> bool {
         match &self.known {
-            Known::Session(held) => held.opened.session.identity.is_admin,
+            Known::Session(held, _) => held.opened.session.identity.is_admin,
             Known::IdToken(claims, _) => claims.is_admin,
         }
     }
@@ -172,7 +177,7 @@ impl LpUser {
     #[must_use]
     pub fn is_lpa(&self) -> bool {
         match &self.known {
-            Known::Session(held) => held.opened.session.identity.is_lpa,
+            Known::Session(held, _) => held.opened.session.identity.is_lpa,
             Known::IdToken(claims, _) => claims.is_lpa,
         }
     }
@@ -181,7 +186,7 @@ impl LpUser {
     #[must_use]
     pub fn authenticated_at(&self) -> SystemTime {
         match &self.known {
-            Known::Session(held) => held.opened.session.times.authenticated_at.into(),
+            Known::Session(held, _) => held.opened.session.times.authenticated_at.into(),
             Known::IdToken(claims, _) => claims.issued_at.into(),
         }
     }
@@ -286,7 +291,7 @@ impl LpUser {
     #[must_use]
     pub fn session_expires_at(&self) -> SystemTime {
         match &self.known {
-            Known::Session(held) => held.opened.schedule.ends_at.into(),
+            Known::Session(held, _) => held.opened.schedule.ends_at.into(),
             Known::IdToken(claims, _) => claims.expires_at.into(),
         }
     }
@@ -327,7 +332,8 @@ impl LpUser {
                 EndedStored::HereAlone => return Err(EndSessionError::Unavailable),
             },
         };
-        if ended {
+        // Only a browser has a cookie to be deleted.
+        if ended && !self.came_by_token() {
             held.track.forget_cookie(keeper.clock.monotonic());
         }
         Ok(())
@@ -386,8 +392,8 @@ impl LpUser {
     pub fn ended(&self) -> Ended {
         let Some(keeper) = &self.keeper else { return Ended::never() };
         match &self.known {
-            Known::Session(held) => Ended::of(Arc::clone(keeper), held.clone()),
-            Known::IdToken(claims, _) => Ended::at(Arc::clone(keeper), claims.expires_at),
+            Known::Session(held, _) => Ended::of(Arc::clone(keeper), held.clone()),
+            Known::IdToken(claims, _) => Ended::at(Arc::clone(keeper), claims.valid_until()),
         }
     }
 }

@@ -221,6 +221,14 @@ impl Page {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
+    /// The value of a hidden field.
+    pub fn hidden(&self, name: &str) -> String {
+        let field = format!("<input type=\"hidden\" name=\"{name}\" value=\"");
+        let rest = self.body.split_once(&field).map(|(_, rest)| rest);
+        let rest = rest.unwrap_or_else(|| panic!("no field {name}: {self:?}"));
+        rest.split('"').next().expect("a value").to_owned()
+    }
+
     /// The user's access token, of `/me`.
     pub fn access_token(&self) -> String {
         self.json()["access_token"].as_str().expect("an access token").to_owned()

@@ -53,6 +53,20 @@ impl Direct {
         Self { jar: self.jar.clone(), ..other }
     }
 
+    /// The same process, and another browser.
+    pub fn another_browser(&self) -> Self {
+        Self {
+            auth: self.auth.clone(),
+            sentinel: self.sentinel.clone(),
+            clock: self.clock.clone(),
+            jar: Jar::default(),
+            router: self.router.clone(),
+            calls: Arc::clone(&self.calls),
+            whole: self.whole.clone(),
+            ..*self
+        }
+    }
+
     fn of(
         sentinel: MockSentinel,
         clock: ManualClock,

@@ -54,6 +54,18 @@ impl Quickstart {
         Self::serve(&STACK).await
     }
 
+    /// The same with `grpc-server`.
+    pub async fn grpc_server() -> Self {
+        Self::serve(&GRPC_SERVER).await
+    }
+
+    /// Starts the example `grpc-client`, which calls `server`, and waits for the address that it asks a
+    /// person to open.
+    pub async fn grpc_client(server: &str) -> Self {
+        let mut command = tokio::process::Command::new(&*GRPC_CLIENT);
+        Self::run(command.env_clear().arg(server)).started().await
+    }
+
     async fn serve(program: &Path) -> Self {
         let mut command = tokio::process::Command::new(program);
         Self::run(command.env_clear().env("LISTEN_ADDR", "127.0.0.1:0")).started().await
@@ -67,6 +79,20 @@ impl Quickstart {
     /// The same without any environment at all, where its own address cannot be had.
     pub async fn fail_at_its_own_address() -> (ExitStatus, String) {
         Self::run(tokio::process::Command::new(&*BINARY).env_clear()).refused().await
+    }
+
+    /// Everything on stdout from here to its end.
+    pub async fn rest_of_stdout(&mut self) -> String {
+        let mut rest = String::new();
+        while let Some(line) = timeout(PATIENCE, self.stdout.next_line())
+            .await
+            .unwrap_or_else(|_| panic!("no line in time after {rest:?}"))
+            .expect("text on stdout")
+        {
+            rest.push_str(&line);
+            rest.push('\n');
+        }
+        rest
     }
 
     /// What it has said on stderr so far.
@@ -148,6 +174,8 @@ static BINARY: LazyLock<PathBuf> = LazyLock::new(|| example_program("quickstart"
 static SSE: LazyLock<PathBuf> = LazyLock::new(|| example_program("sse"));
 static SPA: LazyLock<PathBuf> = LazyLock::new(|| example_program("spa"));
 static STACK: LazyLock<PathBuf> = LazyLock::new(|| example_program("stack"));
+static GRPC_SERVER: LazyLock<PathBuf> = LazyLock::new(|| example_program("grpc-server"));
+static GRPC_CLIENT: LazyLock<PathBuf> = LazyLock::new(|| example_program("grpc-client"));
 
 /// Where an example's program is. Cargo builds examples before it runs tests, unless one test file
 /// alone is asked for; where it has, this takes a moment.

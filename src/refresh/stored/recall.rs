@@ -83,7 +83,7 @@ impl Keeper {
         let (voucher, current_key) = self
             .mint
             .open_voucher(carrier, value, &depot.vault.names)
-            .inspect_err(|unopenable| self.telemetry.unopenable(*unopenable))?;
+            .inspect_err(|unopenable| self.count_unopenable(carrier, *unopenable))?;
         let track = self.track(&voucher);
         let ticket = Ticket { voucher: Arc::new(voucher), track, current_key };
         opened.insert(value, ticket.clone());
