@@ -41,6 +41,7 @@ mod model;
 mod account;
 mod cache;
 mod clock;
+mod destination;
 mod error;
 mod loopback;
 mod secret;
@@ -53,9 +54,10 @@ pub use app::{
     LpAppTokenLayer,
 };
 pub use caller::{Access, AccessPolicy, Require, RequireFuture, RequireLayer, SessionUnavailable};
-pub use client::{InvalidOrigin, LpSessionToken, LpSessionTokenFuture, LpSessionTokenLayer};
+pub use client::{LpSessionToken, LpSessionTokenFuture, LpSessionTokenLayer};
 pub use clock::{Clock, SystemClock};
 pub use config::{AppManifest, AppManifestBuilder, Builder, ConfigError, ManifestError, Setting};
+pub use destination::InvalidOrigin;
 pub use error::{BoxError, BoxFuture};
 pub use jwt::{IdTokenSignature, InvalidIdTokenSignature};
 pub use login::{LoginDecision, LoginHookError};

@@ -87,8 +87,10 @@ impl AccessToken {
 secret_text! {
     /// An App-JWT of LivePerson's: whoever holds it acts as the application in its account.
     ///
-    /// It goes into an `Authorization: Bearer` header (RFC 6750) of a call to LivePerson and nowhere
-    /// else. `Debug` does not show it. [`AppTokenSource`](crate::AppTokenSource) has one at any time.
+    /// It goes into an `Authorization: Bearer` header (RFC 6750). Send it over TLS to LivePerson, and to
+    /// services of your own that accept it ([`Builder::allow_app`](crate::Builder::allow_app)), to nobody
+    /// else: it opens LivePerson's APIs. `Debug` does not show it.
+    /// [`AppTokenSource`](crate::AppTokenSource) has one at any time.
     ///
     /// # Examples
     ///
@@ -108,8 +110,7 @@ secret_text! {
 }
 
 impl AppToken {
-    /// The value of the `Authorization` header of a call to LivePerson (RFC 6750 §2.1), marked as
-    /// sensitive.
+    /// The value of the `Authorization` header of a call (RFC 6750 §2.1), marked as sensitive.
     #[must_use]
     pub fn to_header(&self) -> HeaderValue {
         bearer(self.expose_secret())

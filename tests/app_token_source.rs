@@ -378,14 +378,14 @@ async fn a_refused_token_is_replaced_unless_it_is_new() {
     let scene = Scene::start().await;
     let first = scene.source.token().await.unwrap();
     scene.advance(59);
-    let young = soon(scene.source.replace(&first)).await;
+    let young = soon(scene.source.replace_token(&first)).await;
     assert!(matches!(young, Err(AppTokenError::TooNew)), "{young:?}");
     assert_eq!(scene.calls(), 1);
 
     scene.advance(1);
     scene.fails(Fault::status(500));
     for _ in 0..3 {
-        let none = soon(scene.source.replace(&first)).await.expect_err("no token");
+        let none = soon(scene.source.replace_token(&first)).await.expect_err("no token");
         assert!(pause(&none).is_some(), "{none:?}");
         assert_eq!(scene.source.token().await.unwrap(), first, "others go on with it");
     }
@@ -397,16 +397,16 @@ async fn a_refused_token_is_replaced_unless_it_is_new() {
     let mut callers = JoinSet::new();
     for _ in 0..50 {
         let (source, first) = (scene.source.clone(), first.clone());
-        callers.spawn(async move { source.replace(&first).await });
+        callers.spawn(async move { source.replace_token(&first).await });
     }
     let second = scene.another_than(first.expose_secret()).await;
     for token in soon(callers.join_all()).await {
         assert_eq!(token.unwrap().expose_secret(), second);
     }
-    let late = soon(scene.source.replace(&first)).await.unwrap();
+    let late = soon(scene.source.replace_token(&first)).await.unwrap();
     assert_eq!(late.expose_secret(), second, "the newer one, without a call");
     assert_eq!(scene.calls(), 3);
-    let again = soon(scene.source.replace(&late)).await;
+    let again = soon(scene.source.replace_token(&late)).await;
     assert!(matches!(again, Err(AppTokenError::TooNew)), "{again:?}");
 }
 
@@ -635,6 +635,43 @@ async fn a_request_without_a_token_holds_no_permit() {
 /// One poll.
 fn is_pending(future: impl Future) -> bool {
     pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_pending()
+}
+
+/// H05: plain http to another machine and, once it is bound, another origin get no token, and none is
+/// fetched for them.
+#[tokio::test]
+async fn the_token_goes_over_tls_and_to_its_origin_alone() {
+    let scene = Scene::start().await;
+    let bound = scene.source.layer().origin("https://va.example").expect("an origin");
+    let status = async |layer: &LpAppTokenLayer, url: &str| {
+        let request = Request::get(url).body(()).expect("a request");
+        soon(layer.layer(Careful::default()).oneshot(request)).await.expect("an answer").status()
+    };
+    let anywhere = scene.source.layer();
+    for (layer, url) in [
+        (&anywhere, "http://va.example/"),
+        (&anywhere, "http://localhost.example/"),
+        (&bound, "http://va.example/"),
+        (&bound, "https://va.example:8443/"),
+        (&bound, "https://elsewhere.example/"),
+        (&bound, "http://127.0.0.1:3000/"),
+    ] {
+        assert_eq!(status(layer, url).await, StatusCode::UNAUTHORIZED, "{url}");
+    }
+    assert_eq!(scene.calls(), 0);
+    for (layer, url) in [
+        (&anywhere, "https://va.example/"),
+        (&anywhere, "http://127.0.0.1:3000/"),
+        (&anywhere, "/package.Service/Method"),
+        (&bound, "https://va.example/users"),
+        (&bound, "https://VA.example:443/"),
+        (&bound, "/package.Service/Method"),
+    ] {
+        assert_eq!(status(layer, url).await, StatusCode::OK, "{url}");
+    }
+    for origin in ["http://va.example", "https://va.example/api", "va.example"] {
+        assert!(scene.source.layer().origin(origin).is_err(), "accepted {origin}");
+    }
 }
 
 /// O01: its error type is that of tower's own layers.

@@ -15,7 +15,6 @@ use tower_lp_auth::{
     LpApp, LpUser,
     test_kit::{Endpoint, Fault},
 };
-use url::form_urlencoded;
 
 const PARTNER: &str = "a-partner";
 const SCOPE: &str = "data.services.external.msghist";
@@ -48,27 +47,6 @@ async fn ask(app: &App, path: &str, token: &str) -> Page {
     Browser::new(app).send(Method::GET, path, &[("authorization", &value)], None).await
 }
 
-/// An id_token of the agent's, as the token endpoint gives it to this client.
-async fn id_token(app: &App) -> String {
-    let mut browser = Browser::new(app);
-    let callback = browser.reach_callback(app, "/me").await;
-    let origin: url::Url = app.url("/").parse().expect("a URL");
-    let callback = origin.join(&callback).expect("a URL");
-    let code = callback.query_pairs().find(|(name, _)| name == "code").expect("a code").1;
-    let form = form_urlencoded::Serializer::new(String::new())
-        .append_pair("grant_type", "authorization_code")
-        .append_pair("code", &code)
-        .append_pair("redirect_uri", &app.url("/callback"))
-        .append_pair("client_id", app.sentinel.client_id())
-        .append_pair("client_secret", app.sentinel.client_secret())
-        .finish();
-    let account = app.sentinel.account_id();
-    let url = format!("{}/sentinel/api/account/{account}/token?v=2.0", app.sentinel.url());
-    let headers = [("content-type", "application/x-www-form-urlencoded")];
-    let answer = browser.send(Method::POST, &url, &headers, Some(form)).await.json();
-    answer["id_token"].as_str().expect("an id_token").to_owned()
-}
-
 fn assert_invalid_token(page: &Page) {
     assert_eq!(page.status, StatusCode::UNAUTHORIZED, "{page:?}");
     let challenge = page.header("www-authenticate");
@@ -80,7 +58,7 @@ fn assert_invalid_token(page: &Page) {
 #[tokio::test]
 async fn by_default_no_jwt_lets_anybody_in() {
     let app = App::start().await;
-    let id_token = id_token(&app).await;
+    let id_token = app.sentinel.id_token(AGENT);
     let before = app.sentinel.calls().len();
     let app_jwt = app.sentinel.app_token().client_id(PARTNER).scopes([SCOPE]).build();
     for token in [&*id_token, &app_jwt, "a.b.c", "..", "eyJhbGciOiJub25lIn0.e30."] {
@@ -124,7 +102,7 @@ async fn an_id_token_is_its_user_until_it_ends() {
         })
         .start()
         .await;
-    let token = id_token(&app).await;
+    let token = app.sentinel.id_token(AGENT);
     let page = ask(&app, "/either", &token).await;
     assert_eq!(page.body, format!("user {AGENT}"), "{page:?}");
     assert_eq!(page.header("cache-control"), Some("private"));
@@ -147,7 +125,7 @@ async fn an_id_token_is_its_user_until_it_ends() {
 #[tokio::test]
 async fn an_id_token_of_a_caller_needs_its_signature() {
     let app = accepting().start().await;
-    let token = id_token(&app).await;
+    let token = app.sentinel.id_token(AGENT);
     let (signed, _) = token.rsplit_once('.').expect("three parts");
     let forged = app.sentinel.app_token().signed_by_stranger().client_id(PARTNER).build();
     for bad in [format!("{signed}."), format!("{signed}.AAAA"), forged] {
@@ -156,7 +134,7 @@ async fn an_id_token_of_a_caller_needs_its_signature() {
     app.sentinel.set_publish_signing_key(false);
     app.advance(11 * 60); // the keys are fetched anew
     Browser::signed_in(&app).await;
-    let token = id_token(&app).await;
+    let token = app.sentinel.id_token(AGENT);
     assert_invalid_token(&ask(&app, "/either", &token).await);
 }
 
@@ -208,6 +186,12 @@ async fn a_route_for_applications_is_for_no_user() {
         let page = browser.send(Method::GET, "/app", headers, None).await;
         assert_eq!(page.status, StatusCode::UNAUTHORIZED, "{page:?}");
         assert_eq!(page.header("www-authenticate"), Some("Bearer"));
+        if headers == NAVIGATE {
+            assert_eq!(page.way_forward(), "/", "no login makes an application of a person");
+        } else {
+            let problem = page.json();
+            assert_eq!((&problem["reason"], problem.get("login")), (&"not_an_app".into(), None));
+        }
     }
     let mut browser = Browser::signed_in(&app).await;
     let page = browser.fetch("/app").await;
@@ -232,7 +216,7 @@ async fn keys_that_cannot_be_had_are_no_reason_to_refuse() {
 #[tokio::test]
 async fn our_own_paths_take_no_jwt() {
     let app = accepting().start().await;
-    let token = id_token(&app).await;
+    let token = app.sentinel.id_token(AGENT);
     let headers = [("authorization", &*format!("Bearer {token}"))];
     let mut browser = Browser::signed_in(&app).await;
     for (method, path) in
@@ -260,7 +244,7 @@ async fn a_stream_ends_with_the_token() {
         .start()
         .await;
     let by_app = app.sentinel.app_token().client_id(PARTNER).build();
-    let by_user = id_token(&app).await;
+    let by_user = app.sentinel.id_token(AGENT);
     for (token, life) in [(by_user, 10 * 60), (by_app, 60 * 60)] {
         let value = format!("Bearer {token}");
         let request =

@@ -294,6 +294,37 @@ async fn an_undelivered_cookie_dies_with_its_process() {
     token(&mut fleet.here, &mut jar).await.assert_unauthorized();
 }
 
+/// Y08: "A session token is the session once more: where Sentinel rotates refresh tokens, a cookie used
+/// at one instance and a token used at another are refreshed apart, and whichever comes second has
+/// ended there."
+#[tokio::test]
+async fn cookie_and_token_are_refreshed_apart() {
+    for cookie_first in [true, false] {
+        let (mut fleet, mut jar) = Fleet::signed_in(|builder| builder).await;
+        let handed_out = fleet.here.fetch("/session-token").await.json();
+        let session_token = handed_out["session_token"].as_str().expect("a token").to_owned();
+        let bearer = format!("Bearer {session_token}");
+        let headers = [("authorization", &*bearer)];
+        fleet.here.advance(DUE);
+        fleet.there.jar = Jar::default();
+        if cookie_first {
+            refreshed(&mut fleet.here, &mut jar).await;
+            fleet.there.send(Method::GET, "/token", &headers).await;
+            until(|| fleet.here.sentinel.counts().reuses == 1).await;
+            fleet.there.send(Method::GET, "/token", &headers).await.assert_unauthorized();
+        } else {
+            let old = fleet.there.send(Method::GET, "/token", &headers).await;
+            let page = fleet.there.send(Method::GET, "/token", &headers).await;
+            assert_served(&page);
+            assert_ne!(page.body, old.body, "nothing has been refreshed");
+            token(&mut fleet.here, &mut jar).await;
+            until(|| fleet.here.sentinel.counts().reuses == 1).await;
+            token(&mut fleet.here, &mut jar).await.assert_unauthorized();
+        }
+        assert_eq!(fleet.here.sentinel.counts().refreshes, 2);
+    }
+}
+
 /// G04, Y08: "A logout is final at the instance that has seen it; another one accepts a copy of the
 /// cookie until the session's end."
 #[tokio::test]

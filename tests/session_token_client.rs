@@ -160,7 +160,7 @@ async fn after_a_logout_another_token_lets_all_clones_go_on() {
     }
     browser.fetch("/me").await.assert_unauthorized();
     let again = TokenClient::of(&app, &Browser::signed_in(&app).await).await;
-    layer.replace_token(SessionToken::new(again.token));
+    layer.set_token(SessionToken::new(again.token));
     for client in [&client, &clone, &layer.layer(http_client(true))] {
         let (response, body) = send(client, get(&app.url("/me"))).await;
         assert_eq!(response.status(), StatusCode::OK, "{body}");

@@ -12,7 +12,7 @@ use support::{
 };
 use tower_lp_auth::{
     MemoryStore, SessionUnavailable,
-    test_kit::{Endpoint, Fault},
+    test_kit::{self, Endpoint, Fault},
 };
 
 const HOUR: u64 = 3600;
@@ -459,6 +459,21 @@ async fn session_tokens_can_be_switched_off() {
     assert_invalid_token(&client.moved_to(&off).send(Method::POST, "/logout", &[]).await);
     let page = browser.moved_to(&off).fetch("/session-token").await;
     assert!(page.body.contains("switched off"), "{page:?}");
+}
+
+/// H03: what the test kit makes is what a client would hold, with either kind of session.
+#[tokio::test]
+async fn a_token_of_the_test_kit_signs_its_user_in() {
+    let sealed = App::start().await;
+    let stored = App::builder().layer(|it| it.store(MemoryStore::default())).start().await;
+    for (what, app) in [("sealed", sealed), ("stored", stored)] {
+        let user = test_kit::user("3552833799").build();
+        let token = test_kit::session_token(&app.auth, &user).await.expect("a store that works");
+        let value = format!("Bearer {}", token.expose_secret());
+        let headers = [("authorization", &*value)];
+        let page = Browser::new(&app).send(Method::GET, "/me", &headers, None).await;
+        assert_eq!(page.json()["user_id"], "3552833799", "{what}: {page:?}");
+    }
 }
 
 /// Design "Bearer": sealed sessions of two processes do not know of each other: the second refresh

@@ -5,19 +5,31 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use super::{service::LpAppToken, stock::Stock};
+use crate::destination::{InvalidOrigin, Origin};
 
 /// Puts `Authorization: Bearer` and the application's token (RFC 6750 §2.1) on requests of an HTTP
 /// client that have no `Authorization` yet; made by [`AppTokenSource::layer`].
 ///
-/// Wrap a client that talks to LivePerson alone: every host it is sent to gets the token. Where
-/// another layer follows redirects, this one belongs outside of it, so that a redirect carries the
-/// token nowhere. For `reqwest`, whose requests are no [`http::Request`], there is
-/// [`AppTokenSource::token`].
+/// For `reqwest`, whose requests are no [`http::Request`], there is [`AppTokenSource::token`].
 ///
 /// The error of the service is a [`BoxError`](crate::BoxError), like those of tower's own layers, so
 /// that it fits under and over them and under tonic's clients: either the inner service's as it is,
 /// or an [`AppTokenError`], to be found with `downcast_ref`.
 ///
+/// # Where the token goes
+///
+/// * Into requests over https, to a loopback host, and to URIs without an authority (tonic's `Channel`
+///   adds that further in; whoever sends such a request has to see to TLS).
+/// * With [`LpAppTokenLayer::origin`] into those of one origin alone. Any server over https is trusted
+///   otherwise, and the token opens LivePerson's APIs: wrap a client that talks to LivePerson, or to
+///   services of your own that accept it ([`Builder::allow_app`]), and to nobody else. Where another
+///   layer follows redirects, this one belongs outside of it, so that a redirect carries the token
+///   nowhere.
+/// * Not into a request that has an `Authorization` header already.
+///
+/// Other requests are sent as they are, and no token is fetched for them.
+///
+/// [`Builder::allow_app`]: crate::Builder::allow_app
 /// [`AppTokenSource::layer`]: crate::AppTokenSource::layer
 /// [`AppTokenSource::token`]: crate::AppTokenSource::token
 /// [`AppTokenError`]: crate::AppTokenError
@@ -38,7 +50,8 @@ use super::{service::LpAppToken, stock::Stock};
 /// #     assert!(request.headers().contains_key(AUTHORIZATION));
 /// #     Ok::<_, std::convert::Infallible>(Response::new(()))
 /// # });
-/// let client = ServiceBuilder::new().layer(source.layer()).service(http_client);
+/// let layer = source.layer().origin("https://va.example")?;
+/// let client = ServiceBuilder::new().layer(layer).service(http_client);
 ///
 /// let request = Request::get("https://va.example/users").body(())?;
 /// match client.oneshot(request).await {
@@ -55,11 +68,25 @@ use super::{service::LpAppToken, stock::Stock};
 #[must_use]
 pub struct LpAppTokenLayer {
     stock: Arc<Stock>,
+    origin: Option<Arc<Origin>>,
 }
 
 impl LpAppTokenLayer {
     pub(super) fn new(stock: Arc<Stock>) -> Self {
-        Self { stock }
+        Self { stock, origin: None }
+    }
+
+    /// Binds the token to one origin, such as `https://va.ac.liveperson.net`: a request whose URI names
+    /// another one goes without it.
+    ///
+    /// It holds for the services that this value and its clones make.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOrigin`] for what is more or less than an origin, and for plain http to another machine.
+    pub fn origin(mut self, origin: &str) -> Result<Self, InvalidOrigin> {
+        self.origin = Some(Arc::new(Origin::parse(origin)?));
+        Ok(self)
     }
 }
 
@@ -67,6 +94,6 @@ impl<S> Layer<S> for LpAppTokenLayer {
     type Service = LpAppToken<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        LpAppToken::new(inner, Arc::clone(&self.stock))
+        LpAppToken::new(inner, Arc::clone(&self.stock), self.origin.clone())
     }
 }

@@ -6,17 +6,20 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, header::AUTHORIZATION};
+use http::{Request, Uri, header::AUTHORIZATION};
 use tower_service::Service;
 
 use super::{
     future::LpAppTokenFuture,
     stock::{Stock, Supply},
 };
-use crate::error::BoxError;
+use crate::{
+    destination::{Destination, Origin},
+    error::BoxError,
+};
 
 /// The service of [`LpAppTokenLayer`](super::LpAppTokenLayer): sends requests to `S` with the
-/// application's token.
+/// application's token. Not the token: that is [`AppToken`](crate::AppToken).
 ///
 /// The instance of `S` that was polled ready is the one that is called. `S` has to be `Clone`: a
 /// request that waits for a token keeps its instance, and one that gets none gives back what
@@ -29,11 +32,21 @@ use crate::error::BoxError;
 pub struct LpAppToken<S> {
     inner: S,
     stock: Arc<Stock>,
+    origin: Option<Arc<Origin>>,
 }
 
 impl<S> LpAppToken<S> {
-    pub(super) fn new(inner: S, stock: Arc<Stock>) -> Self {
-        Self { inner, stock }
+    pub(super) fn new(inner: S, stock: Arc<Stock>, origin: Option<Arc<Origin>>) -> Self {
+        Self { inner, stock, origin }
+    }
+
+    /// Whether a request to `uri` may carry the token.
+    fn allows(&self, uri: &Uri) -> bool {
+        let objection = Destination::of(uri, self.origin.as_deref()).objection();
+        if let Some(reason) = objection {
+            tracing::debug!(reason, "app token withheld");
+        }
+        objection.is_none()
     }
 }
 
@@ -51,7 +64,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if request.headers().contains_key(AUTHORIZATION) {
+        if request.headers().contains_key(AUTHORIZATION) || !self.allows(request.uri()) {
             return LpAppTokenFuture::forward(self.inner.call(request));
         }
         match self.stock.ask() {

@@ -23,8 +23,9 @@ use crate::secret::AppToken;
 /// * While Sentinel fails, the old token serves to its true end. After a failure Sentinel is left
 ///   alone for 10 s, after a 429 for as long as it says, at most 60 s.
 ///
-/// Who holds the token acts as the application: send it to LivePerson alone, over TLS. Nothing of it
-/// is verified here, since it comes from the token endpoint directly.
+/// Who holds the token acts as the application. Send it over TLS to LivePerson, and to services of your
+/// own that accept it ([`Builder::allow_app`](crate::Builder::allow_app)), to nobody else: it opens
+/// LivePerson's APIs. Nothing of it is verified here, since it comes from the token endpoint directly.
 ///
 /// # Examples
 ///
@@ -105,7 +106,7 @@ impl AppTokenSource {
     /// # Cancel safety
     ///
     /// Cancel safe: a fetch that has begun goes on, and its token is kept.
-    pub async fn replace(&self, refused: &AppToken) -> Result<AppToken, AppTokenError> {
+    pub async fn replace_token(&self, refused: &AppToken) -> Result<AppToken, AppTokenError> {
         token_of(self.stock.ask_instead_of(refused)).await
     }
 

@@ -12,7 +12,8 @@ pub enum Access {
     Public,
     /// A session if there is one; without, the request passes anonymously.
     Optional,
-    /// A session.
+    /// Somebody who is known: by a session, or by a bearer token that the configuration accepts. Where
+    /// [`allow_app`](crate::Builder::allow_app) is used that may be an [`LpApp`](crate::LpApp).
     Protected,
 }
 

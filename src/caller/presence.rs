@@ -21,7 +21,7 @@ pub(crate) struct Presence;
 pub(crate) struct Passed(Arc<Keeper>);
 
 /// In the extensions of a request on an optional route: whether the caller is signed in cannot be
-/// said now, because Sentinel (or a session store) cannot be asked.
+/// said now, because Sentinel (or a session store) cannot be asked, or a token's keys cannot be had.
 ///
 /// The request has passed without an [`LpUser`], and its cookie is untouched. Handlers that can do
 /// without go on; the extractor of `LpUser` and `require_*` answer 503.

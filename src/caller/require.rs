@@ -31,6 +31,26 @@ use crate::{
 /// It stands beneath an `LpAuthLayer` and answers others with an empty body and a private mark,
 /// which that layer turns into the caller's language. A request that has not passed a layer is answered
 /// with 500.
+///
+/// # Examples
+///
+/// Around single routes of axum. A tonic service gets it by tonic's `LayerExt::named_layer`, which keeps
+/// the service's name.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use axum::{Router, routing::get};
+/// use tower_lp_auth::LpAuthLayer;
+///
+/// fn app(auth: LpAuthLayer) -> Router {
+///     let admin_of_late = auth.require_admin().max_age(Duration::from_secs(15 * 60));
+///     Router::new()
+///         .route("/report", get(async || "a report").layer(auth.require_admin()))
+///         .route("/users", get(async || "all users").layer(admin_of_late))
+///         .layer(auth)
+/// }
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct RequireLayer {
@@ -70,6 +90,9 @@ impl RequireLayer {
 
     /// Asks for a login that is at most this old: whoever's is older logs in afresh (at Sentinel
     /// without a page, as long as their session there lives), which renews `is_admin`.
+    ///
+    /// Without effect on `require_app`: an App-JWT has an end of its own. For a user known by an id_token
+    /// it counts from its issue; such a user is answered 401 and needs a newer one.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self

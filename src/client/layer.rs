@@ -6,11 +6,13 @@ use http::HeaderValue;
 use tower_layer::Layer;
 
 use super::{
-    destination::{Destination, InvalidOrigin, Origin},
     newest::{Carried, Newest},
     service::LpSessionToken,
 };
-use crate::secret::SessionToken;
+use crate::{
+    destination::{Destination, InvalidOrigin, Origin},
+    secret::SessionToken,
+};
 
 /// Signs the requests of a *client* in: each carries the user's [`SessionToken`], and the renewed one
 /// that a response brings takes its place.
@@ -106,27 +108,18 @@ impl LpSessionTokenLayer {
     /// when the user has signed in again there is a new one.
     ///
     /// Responses to requests with the old token change nothing any more.
-    pub fn replace_token(&self, token: SessionToken) {
+    pub fn set_token(&self, token: SessionToken) {
         self.newest.replace(token);
     }
 
     /// The header for a request to `uri`, unless the token may not travel there.
     pub(super) fn credential(&self, uri: &http::Uri) -> Option<(HeaderValue, Sent)> {
-        match Destination::of(uri, self.origin.as_deref()) {
-            Destination::Allowed => {
-                let carried = self.newest.get();
-                let sent = Sent { newest: Arc::clone(&self.newest), carried };
-                Some((sent.carried.header.clone(), sent))
-            }
-            Destination::Insecure => {
-                tracing::debug!(reason = "insecure", "session token withheld");
-                None
-            }
-            Destination::Foreign => {
-                tracing::debug!(reason = "foreign_origin", "session token withheld");
-                None
-            }
+        if let Some(reason) = Destination::of(uri, self.origin.as_deref()).objection() {
+            tracing::debug!(reason, "session token withheld");
+            return None;
         }
+        let sent = Sent { newest: Arc::clone(&self.newest), carried: self.newest.get() };
+        Some((sent.carried.header.clone(), sent))
     }
 }
 

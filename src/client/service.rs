@@ -14,7 +14,7 @@ use super::layer::{LpSessionTokenLayer, Sent};
 use crate::session::TOKEN_HEADER;
 
 /// The service of [`LpSessionTokenLayer`]: sends the requests of a client on to `S` with the user's
-/// session token.
+/// session token. Not the token: that is [`SessionToken`](crate::SessionToken).
 ///
 /// It works with any body, keeps `S`'s readiness, errors and responses, and needs no `Clone`.
 ///

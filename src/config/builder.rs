@@ -295,8 +295,8 @@ impl Builder {
         self
     }
 
-    /// Adds an origin (`https://spa.example.com`) whose pages may send unsafe requests with the
-    /// session cookie.
+    /// Adds an origin (`https://spa.example.com`) whose pages may send unsafe requests and open
+    /// WebSockets with the session cookie.
     pub fn trusted_origin(mut self, origin: impl Into<String>) -> Self {
         self.trusted_origins.push(origin.into());
         self
@@ -341,6 +341,13 @@ impl Builder {
     /// live ten minutes). An id_token says who somebody is to this application, not that they have sent
     /// this request: whoever gets hold of one is its user here. It always needs the signature of a
     /// published key of at least 2048 bits.
+    ///
+    /// [`on_login`](Self::on_login) is not asked and [`on_session_end`](Self::on_session_end) not told:
+    /// check in the handler, or with [`require_if`](crate::LpAuthLayer::require_if), what the hook
+    /// checks. Neither a logout nor [`LpAuthLayer::sessions`](crate::LpAuthLayer::sessions) ends it before
+    /// its time; bound that with `require_user().max_age(…)`, which counts from its `iat`.
+    ///
+    /// The `Authorization` header stays in the request: take it out before you pass the request on.
     pub fn allow_id_token_bearers(mut self, on: bool) -> Self {
         self.id_token_bearers = on;
         self
@@ -353,6 +360,8 @@ impl Builder {
     /// [`LpUser`] or `require_user`, and what is for applications with
     /// [`require_app`](crate::LpAuthLayer::require_app). Delegated tokens, by which an application acts
     /// for a consumer, are refused.
+    ///
+    /// The `Authorization` header stays in the request: take it out before you pass the request on.
     pub fn allow_app(mut self, client_id: impl Into<String>) -> Self {
         self.apps.push(client_id.into());
         self
@@ -425,8 +434,9 @@ impl Builder {
 
     /// Whether a user's streams end when their session ends; by default they do, within a second or
     /// so, whatever they have still to say: event streams (`text/event-stream`) cleanly, bodies of
-    /// gRPC and grpc-web with status 16 (UNAUTHENTICATED) in their trailers. Switched off, handlers
-    /// see to it with [`LpUser::ended`].
+    /// gRPC and grpc-web with status 16 (UNAUTHENTICATED) in their trailers. Streams of callers with a
+    /// JWT end so with the token. Switched off, handlers see to it with [`LpUser::ended`] and
+    /// [`LpApp::ended`](crate::LpApp::ended).
     ///
     /// A first piece that is ready with the head goes out in any case: the one answer of a method
     /// that ends the session arrives. Responses to anonymous callers, and bodies whose length has
@@ -498,6 +508,9 @@ impl Builder {
 
     /// Is asked at each login, with a user who has not got the session yet: to store them, or to
     /// deny them. It has 2 seconds; a failure or a longer wait is answered with 503.
+    ///
+    /// Not asked for callers with an id_token ([`allow_id_token_bearers`](Self::allow_id_token_bearers)):
+    /// these do not log in here.
     pub fn on_login<F, Fut>(mut self, hook: F) -> Self
     where
         F: Fn(LpUser) -> Fut + Send + Sync + 'static,

@@ -16,8 +16,8 @@ pin_project! {
     /// The body of a response that has passed the layer.
     ///
     /// The inner service's frames, trailers and size pass through as they are; nothing is buffered.
-    /// Event streams (`text/event-stream`) and gRPC bodies of a user end when their session ends,
-    /// unless [`Builder::end_streams`](crate::Builder::end_streams) is switched off: after a whole
+    /// Event streams (`text/event-stream`) and gRPC bodies of a user end when their session ends, those
+    /// of a caller with a JWT when that does, unless [`Builder::end_streams`](crate::Builder::end_streams) is switched off: after a whole
     /// frame, gRPC's with status 16, and without an exact size ahead.
     #[derive(Debug)]
     pub struct ResponseBody<B> {

@@ -118,6 +118,15 @@ impl LpAuthLayer {
         keeper.begin(session, None, keeper.now()).ok()
     }
 
+    /// It as a token, for whoever has it already.
+    #[cfg(feature = "test-kit")]
+    pub(crate) fn token_of(
+        &self,
+        new: &crate::refresh::NewSession,
+    ) -> Result<crate::SessionToken, crate::SessionTokenError> {
+        self.shared.keeper.session_token(&new.held)
+    }
+
     /// Stores it, where there is a store.
     #[cfg(feature = "test-kit")]
     pub(crate) async fn deposit(
@@ -176,7 +185,8 @@ impl LpAuthLayer {
     /// see [`Builder::allow_app`](crate::Builder::allow_app).
     ///
     /// A user is refused with 403, an application without the scope with 403 `insufficient_scope`
-    /// (RFC 6750 §3.1).
+    /// (RFC 6750 §3.1). On a protected path a person without a session is first sent to the login, and
+    /// then refused.
     pub fn require_app(&self, scope: &str) -> RequireLayer {
         RequireLayer::app(Arc::clone(&self.shared.keeper), scope)
     }

@@ -29,7 +29,7 @@ pub(super) fn rejection(rejection: &Rejection) -> Response<Bytes> {
         title: rejection.title(),
         status: status.as_u16(),
         reason: rejection.reason().as_str(),
-        login: (status == StatusCode::UNAUTHORIZED).then_some(rejection.login()),
+        login: login_helps(rejection).then_some(rejection.login()),
         reference: rejection.reference(),
     };
     let body = serde_json::to_vec(&problem).unwrap_or_default();
@@ -40,6 +40,12 @@ pub(super) fn rejection(rejection: &Rejection) -> Response<Bytes> {
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     add_status_headers(&mut response, rejection);
     response
+}
+
+/// Not where an application is asked for: nobody can log in as one.
+fn login_helps(rejection: &Rejection) -> bool {
+    rejection.status() == StatusCode::UNAUTHORIZED
+        && rejection.reason() != RejectionReason::NotAnApp
 }
 
 /// The headers that a status calls for, whoever is answered.

@@ -133,7 +133,7 @@ reasons! {
         "This request came from a page of another site and was not carried out. Open the application itself and try again there.";
     /// Signed in, but not allowed.
     Forbidden = "forbidden", FORBIDDEN, "Not allowed",
-        "You are signed in, but this page is not open to you.";
+        "You are known here, but this address is not open to you.";
     /// The route is for applications, and none has called.
     NotAnApp = "not_an_app", UNAUTHORIZED, "For applications only",
         "This address is for other applications, which identify themselves with an App-JWT.";
@@ -244,10 +244,11 @@ impl Rejection {
     pub fn way_forward(&self) -> WayForward<'_> {
         match self.reason {
             _ if self.again => WayForward::Retry,
-            // The caller may well be signed in.
-            RejectionReason::Forbidden | RejectionReason::CrossSite => {
-                WayForward::Landing(&self.landing)
-            }
+            // The caller may well be signed in, or no login of a person's helps.
+            RejectionReason::Forbidden
+            | RejectionReason::CrossSite
+            | RejectionReason::NotAnApp
+            | RejectionReason::InsufficientScope => WayForward::Landing(&self.landing),
             RejectionReason::Unavailable => WayForward::Retry,
             _ => WayForward::Login(&self.login),
         }

@@ -37,4 +37,4 @@ pub use mock_sentinel::{
     MockUser,
 };
 pub use store_suite::store_suite;
-pub use user::{UserBuilder, session_cookie, sign_in, user};
+pub use user::{UserBuilder, session_cookie, session_token, sign_in, user};

@@ -9,7 +9,7 @@ use crate::{
     clock::{Clock, SystemClock, Timestamp},
     middleware::LpAuthLayer,
     refresh::{Lifetimes, Schedule},
-    secret::AccessToken,
+    secret::{AccessToken, SessionToken},
     session::{Held, Identity, Opened, Pair, Session, SessionId, StoreError, Times, Tokens},
     user::LpUser,
 };
@@ -212,6 +212,53 @@ pub async fn sign_in(auth: &LpAuthLayer, user: &LpUser) -> Result<HeaderValue, S
     let new = auth.begin_session(user).expect("a user for a test has small tokens");
     auth.deposit(&new).await?;
     Ok(pair(&new.set_cookie))
+}
+
+/// A session of `user` as a token, for tests that call a router as a client without cookies: with a
+/// session store or without.
+///
+/// What [`session_cookie`] says of the user holds here too.
+///
+/// # Errors
+///
+/// The store's.
+///
+/// # Panics
+///
+/// If the layer hands out no session tokens ([`Builder::session_tokens`](crate::Builder::session_tokens)),
+/// or, where there is no store, the user's tokens are too large for a cookie.
+///
+/// # Examples
+///
+/// ```
+/// use axum::{Router, body::Body, routing::get};
+/// use http::{Request, header::AUTHORIZATION};
+/// use tower::ServiceExt;
+/// use tower_lp_auth::{LpAuthLayer, LpUser, SessionKey, test_kit};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let auth = LpAuthLayer::builder()
+///     .account("12345678")
+///     .client_id("a-client")
+///     .client_secret("a-secret")
+///     .redirect_uri("https://app.example.com/callback")
+///     .session_key(SessionKey::random())
+///     .build()?;
+/// let app = Router::new()
+///     .route("/me", get(|user: LpUser| async move { user.id().to_owned() }))
+///     .layer(auth.clone());
+///
+/// let token = test_kit::session_token(&auth, &test_kit::user("3552833710").build()).await?;
+/// let request = Request::get("/me").header(AUTHORIZATION, token.to_header());
+/// assert_eq!(app.oneshot(request.body(Body::empty())?).await?.status(), 200);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn session_token(auth: &LpAuthLayer, user: &LpUser) -> Result<SessionToken, StoreError> {
+    let new = auth.begin_session(user).expect("a user for a test has small tokens");
+    auth.deposit(&new).await?;
+    Ok(auth.token_of(&new).expect("the layer hands out session tokens"))
 }
 
 /// Name and value of a Set-Cookie.

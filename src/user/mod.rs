@@ -94,7 +94,8 @@ pub enum EndSessionError {
     /// The store could not be asked.
     #[error("the session could not be ended: try again")]
     Unavailable,
-    /// The user is known by an id_token: there is no session that could end.
+    /// The user is known by an id_token: there is no session that could end. The token ends by itself, at
+    /// [`LpUser::session_expires_at`].
     #[error("this user is not known by a session, so there is none to end")]
     NoSession,
 }
@@ -312,7 +313,8 @@ impl LpUser {
     ///
     /// [`EndSessionError::Unavailable`] if a session store cannot be asked: the session has ended in
     /// this process alone, and the store is asked again in the background until it can be. A sealed
-    /// session always ends. [`EndSessionError::NoSession`] for a user who is known by an id_token.
+    /// session always ends. [`EndSessionError::NoSession`] for a user who is known by an id_token: it ends
+    /// by itself at [`session_expires_at`](Self::session_expires_at), and not before.
     ///
     /// # Cancel safety
     ///
@@ -350,7 +352,7 @@ impl LpUser {
     /// this one. For a user who is known by an id_token it is that token's end. For a user of
     /// `test_kit::user`, who has no layer, it never resolves.
     ///
-    /// The layer itself ends `text/event-stream` responses that way, unless
+    /// The layer itself ends event streams and gRPC streams that way, unless
     /// [`Builder::end_streams`](crate::Builder::end_streams) is switched off.
     ///
     /// # Examples

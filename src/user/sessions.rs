@@ -59,6 +59,10 @@ impl Sessions {
     /// # Errors
     ///
     /// [`SessionsError`]; nothing has changed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it ends nothing, and tidies up what has ended by itself.
     pub async fn of(
         &self,
         account: &AccountId,
@@ -81,6 +85,10 @@ impl Sessions {
     /// # Errors
     ///
     /// [`SessionsError`]; the session may have ended or not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the session may have ended or not; call again.
     pub async fn end(
         &self,
         account: &AccountId,
@@ -101,6 +109,10 @@ impl Sessions {
     /// # Errors
     ///
     /// [`SessionsError`]; some may have ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, some sessions may have ended; call again.
     pub async fn end_all(
         &self,
         account: &AccountId,
@@ -114,6 +126,10 @@ impl Sessions {
     /// # Errors
     ///
     /// [`SessionsError`]; some may have ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, some sessions may have ended; call again.
     pub async fn end_others(&self, user: &LpUser) -> Result<usize, SessionsError> {
         self.end_where(user.account_id(), user.id(), |session| !session.is_of(user)).await
     }

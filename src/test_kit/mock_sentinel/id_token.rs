@@ -7,13 +7,41 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::users::MockUser;
+use super::{MockSentinel, users::MockUser};
 
 /// Ten minutes, as in LivePerson's published example.
 const LIFETIME: Duration = Duration::from_secs(600);
 
 /// What a test wants different: a claim's value, or its absence.
 pub(super) type Edits = BTreeMap<String, Option<Value>>;
+
+impl MockSentinel {
+    /// An id_token as the token endpoint would give it to the application now, had this user just signed
+    /// in; claims and key are as the switches say. An id that no user has is a plain agent's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tower_lp_auth::test_kit::MockSentinel;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let sentinel = MockSentinel::start().await?;
+    /// let bearer = format!("Bearer {}", sentinel.id_token("3552833710"));
+    /// # assert_eq!(bearer.split('.').count(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn id_token(&self, user_id: &str) -> String {
+        let state = &*self.shared.lock();
+        let nobody = MockUser::new(user_id, "");
+        let user = state.user(user_id).unwrap_or(&nobody);
+        let settings = &state.settings;
+        let now = self.shared.now();
+        let claims = claims(&settings.issuer, self.client_id(), user, now, &settings.id_claims);
+        state.keys.sign(&claims)
+    }
+}
 
 /// The claims that Sentinel documents, then the edits.
 pub(super) fn claims(

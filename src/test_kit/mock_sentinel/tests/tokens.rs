@@ -25,6 +25,18 @@ async fn a_login_yields_what_is_documented() {
 }
 
 #[tokio::test]
+async fn an_id_token_on_request_is_the_one_of_a_login() {
+    let sentinel = MockSentinel::builder().clock(ManualClock::new()).start().await.unwrap();
+    for rotated in [false, true] {
+        let tokens = log_in(&sentinel).await;
+        assert_eq!(tokens["id_token"], sentinel.id_token("3552833710"), "{rotated}");
+        assert_ne!(sentinel.id_token("3552833711"), sentinel.id_token("3552833710"));
+        sentinel.set_id_claim("iss", "elsewhere");
+        sentinel.rotate_signing_key();
+    }
+}
+
+#[tokio::test]
 async fn a_code_presented_twice_costs_the_tokens() {
     let sentinel = MockSentinel::start().await.unwrap();
     let code = code(&sentinel).await;

@@ -1,5 +1,5 @@
-//! Where a session token may travel: over TLS or on this machine, and where it is bound to an origin,
-//! there alone.
+//! Where a token of a client's may travel: over TLS or on this machine, and where it is bound to an
+//! origin, there alone.
 
 use http::{Uri, uri::Scheme};
 use url::{Host, Url};
@@ -9,8 +9,9 @@ use crate::{
     site::is_origin,
 };
 
-/// A text that is no origin to which a session token can be bound; see
-/// [`LpSessionTokenLayer::origin`](super::LpSessionTokenLayer::origin).
+/// A text that is no origin to which a token can be bound; see
+/// [`LpSessionTokenLayer::origin`](crate::LpSessionTokenLayer::origin) and
+/// [`LpAppTokenLayer::origin`](crate::LpAppTokenLayer::origin).
 ///
 /// # Examples
 ///
@@ -34,7 +35,7 @@ pub struct InvalidOrigin(());
 
 /// Scheme, host and port (RFC 6454 §4).
 #[derive(Debug)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     scheme: Scheme,
     /// An IPv6 address in its brackets, as in a URI.
     host: Box<str>,
@@ -43,7 +44,7 @@ pub(super) struct Origin {
 
 /// Whether a request may carry the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Destination {
+pub(crate) enum Destination {
     Allowed,
     /// Whoever is on the way could read it.
     Insecure,
@@ -52,7 +53,7 @@ pub(super) enum Destination {
 }
 
 impl Origin {
-    pub(super) fn parse(text: &str) -> Result<Self, InvalidOrigin> {
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidOrigin> {
         let url = Url::parse(text).ok().filter(|url| is_secure(url) && is_origin(url));
         let url = url.ok_or(InvalidOrigin(()))?;
         let (scheme, port) = match url.scheme() {
@@ -75,7 +76,7 @@ impl Origin {
 impl Destination {
     /// Without an authority it is whoever sends the request on that knows where to, as tonic's
     /// `Channel` does.
-    pub(super) fn of(uri: &Uri, bound_to: Option<&Origin>) -> Self {
+    pub(crate) fn of(uri: &Uri, bound_to: Option<&Origin>) -> Self {
         let Some(host) = uri.host() else { return Self::Allowed };
         let scheme = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTPS => scheme,
@@ -85,6 +86,15 @@ impl Destination {
         match bound_to {
             Some(origin) if !origin.is(scheme, host, uri.port_u16()) => Self::Foreign,
             _ => Self::Allowed,
+        }
+    }
+
+    /// Why the token is withheld, in a word for the log.
+    pub(crate) fn objection(self) -> Option<&'static str> {
+        match self {
+            Self::Allowed => None,
+            Self::Insecure => Some("insecure"),
+            Self::Foreign => Some("foreign_origin"),
         }
     }
 }
