@@ -5,9 +5,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Where tests/foreign_clients.rs looks for it.
 has_grpcio() {
-    local python=target/python/bin/python3
-    [ -x "$python" ] || python=python3
-    "$python" -c 'import grpc' 2>/dev/null
+    local python
+    for python in target/python/bin/python3 python3 /usr/bin/python3; do
+        "$python" -c 'import grpc' 2>/dev/null && return
+    done
+    return 1
 }
 
 # The tests of tests/chromium.rs drive a real browser, those of tests/redis_*.rs real servers,
@@ -19,8 +21,7 @@ install_programs() {
     command -v redis-server >/dev/null || missing+=(redis-server)
     command -v curl >/dev/null || missing+=(curl)
     command -v python3 >/dev/null || missing+=(python3)
-    # Debian's Python makes no environments without it.
-    has_grpcio || python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+    has_grpcio || missing+=(python3-grpcio)
     [ "${#missing[@]}" -eq 0 ] && return
     command -v apt-get >/dev/null || {
         echo "error: install ${missing[*]}, there is no apt-get to do it with" >&2
@@ -39,15 +40,7 @@ install_programs() {
         apt-get install --yes --no-install-recommends "${missing[@]}"
 }
 
-install_grpcio() {
-    has_grpcio && return
-    python3 -m venv --clear target/python
-    # Built from its sources it takes longer than all tests.
-    target/python/bin/pip install --quiet --disable-pip-version-check --only-binary :all: 'grpcio>=1.60,<2'
-}
-
 install_programs
-install_grpcio
 cargo build --examples --all-features
 
 # The examples in the documentation first, so that the summary of all else comes last.

@@ -58,10 +58,17 @@ impl Scene {
     }
 }
 
-/// The interpreter that has grpcio, if any.
+/// The first Python that has grpcio, in the order of `scripts/test.sh`.
 fn python() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python/bin/python3");
-    if own.exists() { own } else { "python3".into() }
+    let candidates = [own, "python3".into(), "/usr/bin/python3".into()];
+    let has_grpcio = |python: &PathBuf| {
+        let mut asked = std::process::Command::new(python);
+        let asked = asked.args(["-c", "import grpc"]).stderr(Stdio::null()).status();
+        asked.is_ok_and(|status| status.success())
+    };
+    let found = candidates.into_iter().find(has_grpcio);
+    found.expect("a Python with grpcio (remedy: ./scripts/test.sh installs what is missing)")
 }
 
 /// What a program says on stdout.

@@ -71,6 +71,16 @@ impl IgnoredSchemes {
         !self.0.is_empty() && headers.get_all(AUTHORIZATION).iter().all(|it| self.ignores(it))
     }
 
+    /// Takes all values out of a request but those of a gate in front.
+    pub(crate) fn strip_others(&self, headers: &mut HeaderMap) {
+        let theirs: Vec<_> =
+            headers.get_all(AUTHORIZATION).iter().filter(|it| self.ignores(it)).cloned().collect();
+        headers.remove(AUTHORIZATION);
+        for value in theirs {
+            headers.append(AUTHORIZATION, value);
+        }
+    }
+
     /// Whether a value counts as no header.
     pub(crate) fn ignores(&self, value: &HeaderValue) -> bool {
         let value = value.as_bytes();

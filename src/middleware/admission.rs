@@ -5,7 +5,6 @@ use std::sync::Arc;
 use http::{Method, Request};
 
 use super::{
-    bearer::strip_token,
     outgoing::{Origin, Passage},
     route::Route,
     shared::{Answer, Shared},
@@ -253,7 +252,8 @@ impl Shared {
     ) -> Passage {
         let origin = self.strip(facts, request, false);
         if facts.carrier == Carrier::Token {
-            strip_token(request, &self.ignored_schemes);
+            // As cookies are: the inner service never sees what signs somebody in.
+            self.ignored_schemes.strip_others(request.headers_mut());
         }
         let user = LpUser::new(served, facts.carrier, Arc::clone(&self.keeper));
         request.extensions_mut().insert(user);

@@ -12,7 +12,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    caller::{Authorization, IgnoredSchemes, Passed, Presence, RequestKind},
+    caller::{Authorization, Passed, Presence, RequestKind},
     clock::Timestamp,
     error::{BoxError, BoxFuture},
     jwt::{BearerClaims, BearerError},
@@ -124,7 +124,7 @@ impl Shared {
             None => false,
         };
         if is_ours {
-            strip_token(request, &self.ignored_schemes);
+            self.ignored_schemes.strip_others(request.headers_mut());
         }
     }
 
@@ -197,16 +197,4 @@ fn refusal_of(authorization: Authorization<'_>) -> RejectionReason {
 /// Whether a token has the dots of a JWT (RFC 7519 §3); session tokens have none.
 fn is_jwt(token: &str) -> bool {
     memchr::memchr(b'.', token.as_bytes()).is_some()
-}
-
-/// Takes the token that has let a request in out of it, as cookies are: the inner service never sees
-/// what signs somebody in. What a gate in front has put there stays.
-pub(super) fn strip_token<B>(request: &mut Request<B>, ignored: &IgnoredSchemes) {
-    let headers = request.headers_mut();
-    let others: Vec<_> =
-        headers.get_all(AUTHORIZATION).iter().filter(|it| ignored.ignores(it)).cloned().collect();
-    headers.remove(AUTHORIZATION);
-    for other in others {
-        headers.append(AUTHORIZATION, other);
-    }
 }
