@@ -165,8 +165,9 @@ fn is_shared(headers: &HeaderMap) -> bool {
             .iter()
             .any(|value| value.to_str().unwrap_or_default().to_ascii_lowercase().contains(word))
     };
+    let by_caller = says("vary", "cookie") && says("vary", "authorization");
     !says("cache-control", "no-store")
         && !says("cache-control", "private")
-        && !(says("vary", "cookie") && says("vary", "authorization"))
+        && !by_caller
         && !says("vary", "*")
 }

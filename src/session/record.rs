@@ -131,12 +131,13 @@ mod bytes_cow {
 impl<'a> Token<'a> {
     fn new(text: &'a str) -> Self {
         let lowercase_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if text.len().is_multiple_of(2) && text.bytes().all(lowercase_hex) {
-            if let Ok(bytes) = hex_simd::decode_to_vec(text) {
-                return Self::Hex(TokenBytes(Cow::Owned(bytes)));
-            }
+        if text.bytes().all(lowercase_hex)
+            && let Ok(bytes) = hex_simd::decode_to_vec(text)
+        {
+            Self::Hex(TokenBytes(Cow::Owned(bytes)))
+        } else {
+            Self::Text(text)
         }
-        Self::Text(text)
     }
 
     fn to_text(&self) -> String {
