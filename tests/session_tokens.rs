@@ -411,7 +411,7 @@ async fn a_token_whose_login_is_too_old_is_told_so() {
     let app = App::builder()
         .routes(|router, auth| {
             let recent = auth.require_user().max_age(Duration::from_secs(60));
-            router.route("/recent", axum::routing::get(async || "recent").layer(recent))
+            router.route("/recent", get(async || "recent").layer(recent))
         })
         .start()
         .await;
