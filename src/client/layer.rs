@@ -2,15 +2,11 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
 use tower_layer::Layer;
 
-use super::{
-    newest::{Carried, Newest},
-    service::LpSessionToken,
-};
+use super::{credential::Credential, newest::Newest, service::LpSessionToken};
 use crate::{
-    destination::{Destination, InvalidOrigin, Origin},
+    destination::{InvalidOrigin, Origin},
     secret::SessionToken,
 };
 
@@ -65,22 +61,15 @@ use crate::{
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct LpSessionTokenLayer {
-    newest: Arc<Newest>,
-    origin: Option<Arc<Origin>>,
-}
-
-/// What a request has carried, to which its response may bring the successor.
-#[derive(Debug)]
-pub(super) struct Sent {
-    newest: Arc<Newest>,
-    carried: Arc<Carried>,
+    credential: Credential,
 }
 
 impl LpSessionTokenLayer {
     /// Starts with a token that the application has handed out, or that [`LpSessionTokenLayer::token`]
     /// has read out before.
     pub fn new(token: SessionToken) -> Self {
-        Self { newest: Arc::new(Newest::new(token)), origin: None }
+        let newest = Arc::new(Newest::new(token));
+        Self { credential: Credential { newest, origin: None } }
     }
 
     /// Binds the token to the application's origin, such as `https://app.example.com`: a request whose
@@ -93,7 +82,7 @@ impl LpSessionTokenLayer {
     ///
     /// [`InvalidOrigin`] for what is more or less than an origin, and for plain http to another machine.
     pub fn origin(mut self, origin: &str) -> Result<Self, InvalidOrigin> {
-        self.origin = Some(Arc::new(Origin::parse(origin)?));
+        self.credential.origin = Some(Arc::new(Origin::parse(origin)?));
         Ok(self)
     }
 
@@ -101,7 +90,7 @@ impl LpSessionTokenLayer {
     /// ends.
     #[must_use]
     pub fn token(&self) -> SessionToken {
-        self.newest.get().token.clone()
+        self.credential.newest.get().token.clone()
     }
 
     /// Goes on with another token, for all clones and services: after a 401 the session is over, and
@@ -109,23 +98,7 @@ impl LpSessionTokenLayer {
     ///
     /// Responses to requests with the old token change nothing any more.
     pub fn set_token(&self, token: SessionToken) {
-        self.newest.replace(token);
-    }
-
-    /// The header for a request to `uri`, unless the token may not travel there.
-    pub(super) fn credential(&self, uri: &http::Uri) -> Option<(HeaderValue, Sent)> {
-        if let Some(reason) = Destination::of(uri, self.origin.as_deref()).objection() {
-            tracing::debug!(reason, "session token withheld");
-            return None;
-        }
-        let sent = Sent { newest: Arc::clone(&self.newest), carried: self.newest.get() };
-        Some((sent.carried.header.clone(), sent))
-    }
-}
-
-impl Sent {
-    pub(super) fn take_in(&self, response: &http::HeaderMap) {
-        self.newest.take_in(&self.carried, response);
+        self.credential.newest.replace(token);
     }
 }
 
@@ -133,6 +106,6 @@ impl<S> Layer<S> for LpSessionTokenLayer {
     type Service = LpSessionToken<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        LpSessionToken::new(inner, self.clone())
+        LpSessionToken::new(inner, self.credential.clone())
     }
 }

@@ -10,26 +10,26 @@ use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::layer::{LpSessionTokenLayer, Sent};
+use super::credential::{Credential, Sent};
 use crate::session::TOKEN_HEADER;
 
-/// The service of [`LpSessionTokenLayer`]: sends the requests of a client on to `S` with the user's
+/// The service of [`LpSessionTokenLayer`](super::LpSessionTokenLayer): sends the requests of a client on to `S` with the user's
 /// session token. Not the token: that is [`SessionToken`](crate::SessionToken).
 ///
 /// It works with any body, keeps `S`'s readiness, errors and responses, and needs no `Clone`.
 ///
 /// # Examples
 ///
-/// See [`LpSessionTokenLayer`].
+/// See [`LpSessionTokenLayer`](super::LpSessionTokenLayer).
 #[derive(Clone, Debug)]
 pub struct LpSessionToken<S> {
     inner: S,
-    layer: LpSessionTokenLayer,
+    credential: Credential,
 }
 
 impl<S> LpSessionToken<S> {
-    pub(super) fn new(inner: S, layer: LpSessionTokenLayer) -> Self {
-        Self { inner, layer }
+    pub(super) fn new(inner: S, credential: Credential) -> Self {
+        Self { inner, credential }
     }
 }
 
@@ -49,7 +49,7 @@ where
         let sent = if request.headers().contains_key(AUTHORIZATION) {
             None
         } else {
-            self.layer.credential(request.uri()).map(|(header, sent)| {
+            self.credential.for_request(request.uri()).map(|(header, sent)| {
                 request.headers_mut().insert(AUTHORIZATION, header);
                 sent
             })
