@@ -161,7 +161,18 @@ async fn a_cookie_neither_rescues_a_token_nor_spoils_it() {
     let mut damaged = client.token.clone().into_bytes();
     damaged[60] ^= 1;
     let damaged = String::from_utf8(damaged).expect("base64url");
-    let garbage = ["x", "eyJhbGciOiJSUzI1NiJ9.e30.c2ln", &damaged, "a.b.c", "===="];
+    let garbage = [
+        "x",
+        " x",
+        "x y",
+        "\tx",
+        "x,y",
+        "a=b",
+        "eyJhbGciOiJSUzI1NiJ9.e30.c2ln",
+        &damaged,
+        "a.b.c",
+        "====",
+    ];
     for path in ["/me", "/"] {
         for token in garbage {
             let value = format!("Bearer {token}");

@@ -39,9 +39,10 @@ impl<'a> Brought<'a> {
 pub(crate) enum Authorization<'a> {
     /// None, or only schemes that configuration ignores: the cookie decides.
     Absent,
-    /// A bearer token (RFC 6750 §2.1), not believed yet.
-    Bearer(&'a str),
-    /// `Bearer` with what is no token.
+    /// A bearer token, not believed yet. Whether it has the letters of one (RFC 6750 §2.1) is not looked at:
+    /// no other opens or verifies.
+    Bearer(&'a [u8]),
+    /// `Bearer` with nothing, or with what is longer than any token.
     Malformed,
     /// A scheme that nobody is known by here.
     Unsupported,
@@ -73,6 +74,10 @@ impl IgnoredSchemes {
 
     /// Takes all values out of a request but those of a gate in front.
     pub(crate) fn strip_others(&self, headers: &mut HeaderMap) {
+        if self.0.is_empty() {
+            headers.remove(AUTHORIZATION);
+            return;
+        }
         let theirs: Vec<_> =
             headers.get_all(AUTHORIZATION).iter().filter(|it| self.ignores(it)).cloned().collect();
         headers.remove(AUTHORIZATION);
@@ -115,36 +120,11 @@ impl<'a> Authorization<'a> {
             return Self::Unsupported;
         }
         match rest {
-            [b' ', token @ ..] if is_b64token(token) => {
-                std::str::from_utf8(token).map_or(Self::Malformed, Self::Bearer)
-            }
+            [b' ', token @ ..] if (1..=MAX_TOKEN).contains(&token.len()) => Self::Bearer(token),
             _ => Self::Malformed,
         }
     }
 }
-
-/// RFC 6750 §2.1: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
-fn is_b64token(token: &[u8]) -> bool {
-    if token.is_empty() || token.len() > MAX_TOKEN {
-        return false;
-    }
-    let padding = token.iter().rev().take_while(|byte| **byte == b'=').count();
-    let body = &token[..token.len() - padding];
-    !body.is_empty() && body.iter().all(|byte| IS_TOKEN[usize::from(*byte)])
-}
-
-/// The characters of a b64token but `=`.
-const IS_TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        let at = byte as u8;
-        table[byte] =
-            at.is_ascii_alphanumeric() || matches!(at, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
-        byte += 1;
-    }
-    table
-};
 
 /// Whether a query has the parameter that would carry a token.
 fn names_token(query: &str) -> bool {
@@ -164,7 +144,7 @@ mod tests {
         }
         match Authorization::of(&headers, query, &ignored) {
             Authorization::Absent => "absent".into(),
-            Authorization::Bearer(token) => format!("bearer {token}"),
+            Authorization::Bearer(token) => format!("bearer {}", String::from_utf8_lossy(token)),
             Authorization::Malformed => "malformed".into(),
             Authorization::Unsupported => "unsupported".into(),
             Authorization::Ambiguous => "ambiguous".into(),
@@ -173,7 +153,7 @@ mod tests {
 
     /// H03, H11.
     #[test]
-    fn a_bearer_token_is_one_word_after_one_space() {
+    fn a_bearer_token_is_what_stands_after_one_space() {
         let long = [b"Bearer ", &*vec![b'a'; MAX_TOKEN]].concat();
         let longer = [b"Bearer ", &*vec![b'a'; 64 * 1024]].concat();
         let table: &[(&[u8], &str)] = &[
@@ -182,14 +162,12 @@ mod tests {
             (b"BEARER a-._~+/9==", "bearer a-._~+/9=="),
             (b"Bearer", "malformed"),
             (b"Bearer ", "malformed"),
-            (b"Bearer  x", "malformed"),
-            (b"Bearer x y", "malformed"),
-            (b"Bearer \tx", "malformed"),
+            (b"Bearer  x", "bearer  x"),
+            (b"Bearer x y", "bearer x y"),
+            (b"Bearer \tx", "bearer \tx"),
             (b"Bearer\tx", "malformed"),
-            (b"Bearer x,y", "malformed"),
-            (b"Bearer ==", "malformed"),
-            (b"Bearer a=b", "malformed"),
-            (b"Bearer \xc3\xa9", "malformed"),
+            (b"Bearer x,y", "bearer x,y"),
+            (b"Bearer \xc3\xa9", "bearer é"),
             (&longer, "malformed"),
             (b"BearerX x", "unsupported"),
             (b"Bearer=x", "unsupported"),

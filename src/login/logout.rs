@@ -63,11 +63,11 @@ impl LoginDesk {
 
     /// A client that holds a session token gives it up: no page, no redirect, no cookie. Other sites
     /// cannot make it do so, for no browser sends the token by itself.
-    pub(crate) async fn log_out_bearer(self: &Arc<Self>, method: &Method, token: &str) -> Reply {
+    pub(crate) async fn log_out_bearer(self: &Arc<Self>, method: &Method, token: &[u8]) -> Reply {
         if *method != Method::POST {
             return Refusal::method("POST").into();
         }
-        let candidates = Candidates::one(token.as_bytes());
+        let candidates = Candidates::one(token);
         match self.keeper.log_out(Carrier::Token, candidates).await {
             LoggedOut::Everywhere { revocation } => {
                 if let Some(done) = revocation {

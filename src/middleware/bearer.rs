@@ -61,7 +61,7 @@ impl Shared {
         if !self.keeper.session_tokens {
             return self.nobody(facts, request, false);
         }
-        let candidates = Candidates::one(token.as_bytes());
+        let candidates = Candidates::one(token);
         match &self.keeper.depot {
             Some(depot) => match self.keeper.tickets(depot, Carrier::Token, &candidates) {
                 tickets @ Tickets::Some(_) => self.ask_store(tickets, facts, request),
@@ -74,9 +74,9 @@ impl Shared {
         }
     }
 
-    /// What is known of a JWT; `None` if none lets anybody in.
-    fn judge_jwt(&self, token: &str, now: Timestamp) -> Option<Judged> {
-        let jwts = self.jwts.as_ref()?;
+    /// What is known of a JWT; `None` if it lets nobody in.
+    fn judge_jwt(&self, token: &[u8], now: Timestamp) -> Option<Judged> {
+        let (jwts, token) = (self.jwts.as_ref()?, std::str::from_utf8(token).ok()?);
         if let Some(claims) = jwts.lookup(token, now) {
             return Some(Judged::Now(claims));
         }
@@ -169,7 +169,7 @@ impl Shared {
                 if is_logout && self.keeper.session_tokens && !is_jwt(token) =>
             {
                 let (shared, method) = (Arc::clone(self), request.method().clone());
-                let token = zeroize::Zeroizing::new(token.to_owned());
+                let token = zeroize::Zeroizing::new(token.to_vec());
                 return Some(Admission::AnswerLater(Box::pin(async move {
                     let reply = shared.desk.log_out_bearer(&method, &token).await;
                     shared.reply(reply, kind)
@@ -195,6 +195,6 @@ fn refusal_of(authorization: Authorization<'_>) -> RejectionReason {
 }
 
 /// Whether a token has the dots of a JWT (RFC 7519 §3); session tokens have none.
-fn is_jwt(token: &str) -> bool {
-    memchr::memchr(b'.', token.as_bytes()).is_some()
+fn is_jwt(token: &[u8]) -> bool {
+    memchr::memchr(b'.', token).is_some()
 }
