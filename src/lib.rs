@@ -44,6 +44,7 @@ mod clock;
 mod destination;
 mod error;
 mod loopback;
+mod scope;
 mod secret;
 mod site;
 mod telemetry;

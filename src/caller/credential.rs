@@ -87,7 +87,10 @@ impl IgnoredSchemes {
     }
 
     /// Whether a value counts as no header.
-    pub(crate) fn ignores(&self, value: &HeaderValue) -> bool {
+    fn ignores(&self, value: &HeaderValue) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
         let value = value.as_bytes();
         let end = memchr::memchr(b' ', value).unwrap_or(value.len());
         self.0.iter().any(|scheme| scheme.as_bytes().eq_ignore_ascii_case(&value[..end]))
@@ -101,20 +104,21 @@ impl<'a> Authorization<'a> {
         query: Option<&str>,
         ignored: &IgnoredSchemes,
     ) -> Self {
-        let counts = |value: &&HeaderValue| ignored.0.is_empty() || !ignored.ignores(value);
-        let mut values = headers.get_all(AUTHORIZATION).iter().filter(counts);
+        let mut values =
+            headers.get_all(AUTHORIZATION).iter().filter(|value| !ignored.ignores(value));
         let Some(value) = values.next() else { return Self::Absent };
         if values.next().is_some() {
             return Self::Ambiguous;
         }
-        match (Self::parse(value.as_bytes()), query) {
+        match (Self::parse(value), query) {
             (Self::Bearer(_), Some(query)) if names_token(query) => Self::Ambiguous,
             (parsed, _) => parsed,
         }
     }
 
-    /// RFC 6750 §2.1: `"Bearer" SP b64token`, the scheme in any case (RFC 9110 §11.1).
-    fn parse(value: &'a [u8]) -> Self {
+    /// Judges one value. RFC 6750 §2.1: `"Bearer" SP b64token`, the scheme in any case (RFC 9110 §11.1).
+    pub(crate) fn parse(value: &'a HeaderValue) -> Self {
+        let value = value.as_bytes();
         let (scheme, rest) = value.split_at(value.len().min(6));
         if !scheme.eq_ignore_ascii_case(b"bearer") || !matches!(rest, [] | [b' ' | b'\t', ..]) {
             return Self::Unsupported;

@@ -10,7 +10,7 @@ use super::{
     rules::{BearerRules, IdTokenRules},
     token::Object,
 };
-use crate::{account::AccountId, clock::Timestamp};
+use crate::{account::AccountId, clock::Timestamp, scope::is_scope};
 
 /// App-JWTs are documented to live for an hour; a day leaves room for change.
 const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -94,10 +94,4 @@ fn scopes(payload: &Object) -> Result<Box<[Box<str>]>, Refusal> {
         scopes.push(scope.into());
     }
     Ok(scopes.into())
-}
-
-/// Visible ASCII but for quote and backslash, so that a scope fits a `WWW-Authenticate` header.
-fn is_scope(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-    !text.is_empty() && text.bytes().all(allowed)
 }

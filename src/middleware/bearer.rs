@@ -116,14 +116,11 @@ impl Shared {
     /// Takes a session token out of a request that nobody is let in by: what signs somebody in is not for
     /// the inner service. Whatever else stands there is its own.
     pub(super) fn strip_unused_token<B>(&self, request: &mut Request<B>) {
-        let Some(value) = request.headers().get(AUTHORIZATION) else { return };
-        let is_ours = match value.as_bytes().split_first_chunk::<7>() {
-            Some((scheme, token)) => {
-                scheme.eq_ignore_ascii_case(b"Bearer ") && self.keeper.mint.looks_like_token(token)
-            }
-            None => false,
+        let is_ours = |value| match Authorization::parse(value) {
+            Authorization::Bearer(token) => self.keeper.mint.looks_like_token(token),
+            _ => false,
         };
-        if is_ours {
+        if request.headers().get_all(AUTHORIZATION).iter().any(is_ours) {
             self.ignored_schemes.strip_others(request.headers_mut());
         }
     }

@@ -207,26 +207,21 @@ impl Passage {
 
     #[inline]
     fn dress(&self, shared: &Arc<Shared>, headers: &mut HeaderMap) {
-        let renewal = match &self.caller {
+        let hands_out = match &self.caller {
             Caller::Session(Carrier::Cookie, held) => {
-                cookie_line(shared, held, self.renewed.as_ref()).map(|line| (SET_COOKIE, line))
+                let line = cookie_line(shared, held, self.renewed.as_ref());
+                line.map(|line| headers.append(SET_COOKIE, line)).is_some()
             }
             Caller::Session(Carrier::Token, held) => {
-                token_value(shared, held).map(|value| (TOKEN_HEADER, value))
+                if let Some(value) = token_value(shared, held) {
+                    headers.insert(TOKEN_HEADER, value);
+                }
+                // Where it is not ours, another service of this application has renewed the token.
+                headers.contains_key(TOKEN_HEADER)
             }
-            Caller::Jwt(_) | Caller::Nobody => None,
+            Caller::Jwt(_) | Caller::Nobody => false,
         };
-        let relayed = matches!(self.caller, Caller::Session(Carrier::Token, _))
-            && headers.contains_key(TOKEN_HEADER);
-        if let Some((name, value)) = renewal {
-            if name == TOKEN_HEADER {
-                headers.insert(name, value);
-            } else {
-                headers.append(name, value);
-            }
-            respond::forbid_storing(headers);
-        } else if relayed {
-            // Another service of this application has renewed the token.
+        if hands_out {
             respond::forbid_storing(headers);
         } else if !matches!(self.caller, Caller::Nobody)
             && let Entry::Vacant(cache_control) = headers.entry(CACHE_CONTROL)

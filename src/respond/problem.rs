@@ -8,6 +8,7 @@ use http::{
 use serde::Serialize;
 
 use super::{Rejection, RejectionReason};
+use crate::scope::is_scope;
 
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -74,11 +75,8 @@ fn challenge(rejection: &Rejection) -> Option<HeaderValue> {
 
 /// Names the scope where it is one (RFC 6749 §3.3): nothing else fits between the quotes.
 fn insufficient_scope(scope: Option<&str>) -> HeaderValue {
-    let is_scope = |scope: &&str| {
-        scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
-    };
     scope
-        .filter(is_scope)
+        .filter(|scope| is_scope(scope))
         .map(|scope| format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""))
         .and_then(|challenge| challenge.try_into().ok())
         .unwrap_or(HeaderValue::from_static("Bearer error=\"insufficient_scope\""))
