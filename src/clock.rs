@@ -87,6 +87,7 @@ fn millis(duration: Duration) -> u64 {
 
 impl From<SystemTime> for Timestamp {
     /// Times before the epoch count as the epoch.
+    #[inline]
     fn from(time: SystemTime) -> Self {
         let millis = |since: Duration| {
             since.as_secs().saturating_mul(1000).saturating_add(since.subsec_millis().into())

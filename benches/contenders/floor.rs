@@ -23,6 +23,8 @@ pub enum Floor {
     Plus,
     /// Besides, the body is of a type of its own.
     PlusWrap,
+    /// The body is, and nothing goes into the extensions.
+    Wrap,
 }
 
 /// What goes into the extensions.
@@ -100,6 +102,38 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         request.extensions_mut().insert(self.guest.clone());
         Wrap { response: self.inner.call(request) }
+    }
+}
+
+/// A layer that does nothing but return a body of its own.
+#[derive(Clone)]
+pub struct WrapLayer;
+
+#[derive(Clone)]
+pub struct WrapService<S>(S);
+
+impl<S> Layer<S> for WrapLayer {
+    type Service = WrapService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        WrapService(inner)
+    }
+}
+
+impl<S> Service<Request<Body>> for WrapService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+{
+    type Response = Response<Wrapped>;
+    type Error = S::Error;
+    type Future = Wrap<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        Wrap { response: self.0.call(request) }
     }
 }
 

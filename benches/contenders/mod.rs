@@ -3,7 +3,7 @@
 //! Every contender answers the same request of the same client, built afresh each time from headers
 //! whose bytes are shared, as a server's are. What a layer costs is the difference to `floor+wrap`,
 //! which does only what no layer of this kind can avoid: it puts an `Arc` into the request's
-//! extensions and returns a body type of its own.
+//! extensions and returns a body type of its own. A public route has nobody to put in: `wrap` does not.
 
 #![allow(dead_code, unreachable_pub, reason = "each target uses a part of it")]
 
@@ -26,7 +26,7 @@ use tower_lp_auth::{LpAuthLayer, LpUser};
 
 pub use self::login::Logins;
 use self::{
-    floor::{Floor, FloorLayer, Guest},
+    floor::{Floor, FloorLayer, Guest, WrapLayer},
     headers::{bearer, browser, cookie, fields},
 };
 
@@ -73,6 +73,8 @@ pub async fn all() -> Vec<Contender> {
         one("cached, fields", behind(&cached), "/user", fields(ours)),
         Contender::new("anew", behind(&anew), "/user", each_alone),
         one("floor+wrap, no cookie", wrapped(), "/public", HeaderMap::new()),
+        one("wrap, no cookie", floored(Floor::Wrap), "/public", HeaderMap::new()),
+        one("wrap", floored(Floor::Wrap), "/public", alone()),
         one("public", behind(&cached), "/public", HeaderMap::new()),
         one("public, stripped", behind(&cached), "/public", alone()),
         one("anonymous", behind(&cached), "/optional", HeaderMap::new()),
@@ -94,28 +96,14 @@ pub fn floor_of(name: &str) -> &'static str {
         "cached, foreign" => "floor+wrap, foreign",
         "cached, fields" => "floor+wrap, fields",
         "grpc, cookie" | "grpc, token" => "floor+wrap, grpc",
-        "public" | "anonymous" => "floor+wrap, no cookie",
+        "anonymous" => "floor+wrap, no cookie",
+        "public" => "wrap, no cookie",
+        "public, stripped" => "wrap",
         _ => "floor+wrap",
     }
 }
 
 impl Contender {
-    /// How often one request allocates, counted by the allocator itself.
-    pub fn allocations(&mut self) -> u64 {
-        const WARM_UP: usize = 200;
-        const REQUESTS: u64 = 1000;
-        for _ in 0..WARM_UP {
-            self.ask();
-        }
-        let counted = allocation_counter::measure(|| {
-            for _ in 0..REQUESTS {
-                self.ask();
-            }
-        });
-        // Some kinds of request meet a table that grows now and then.
-        (counted.count_total + REQUESTS / 2) / REQUESTS
-    }
-
     fn new(
         name: &'static str,
         router: Router,
@@ -174,6 +162,7 @@ fn floored(floor: Floor) -> Router {
     match floor {
         Floor::Plus => router.layer(FloorLayer::<false>::new()),
         Floor::PlusWrap => router.layer(FloorLayer::<true>::new()),
+        Floor::Wrap => router.layer(WrapLayer),
     }
 }
 

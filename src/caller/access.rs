@@ -112,17 +112,36 @@ fn is_under(path: &str, root: &str) -> bool {
 /// Whether all readers agree what a path means: nothing encoded, no backslash, no empty or dot
 /// segment.
 fn is_plain(path: &str) -> bool {
-    let Some(segments) = path.as_bytes().strip_prefix(b"/") else { return false };
-    let mut start = 0;
-    for (at, byte) in segments.iter().enumerate() {
-        match byte {
-            b'%' | b'\\' | b';' | 0..=0x20 | 0x7f.. => return false,
-            b'/' if matches!(&segments[start..at], b"" | b"." | b"..") => return false,
-            b'/' => start = at + 1,
-            _ => {}
+    let bytes = path.as_bytes();
+    let mut previous = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if is_ambiguous(byte) || (previous == b'/' && begins_no_name(&bytes[at..])) {
+            return false;
         }
+        previous = byte;
     }
-    !matches!(&segments[start..], b"." | b"..")
+    bytes.first() == Some(&b'/')
+}
+
+/// Whether readers differ about a byte.
+#[inline]
+fn is_ambiguous(byte: u8) -> bool {
+    const AMBIGUOUS: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut at = 0;
+        while at < table.len() {
+            table[at] = matches!(at as u8, b'%' | b'\\' | b';' | 0..=0x20 | 0x7f..);
+            at += 1;
+        }
+        table
+    };
+    AMBIGUOUS[usize::from(byte)]
+}
+
+/// Whether what follows a slash is an empty segment with another one behind it, or a dot segment.
+#[inline]
+fn begins_no_name(rest: &[u8]) -> bool {
+    matches!(rest, [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..])
 }
 
 #[cfg(test)]

@@ -6,31 +6,39 @@ use http::{
     header::{AUTHORIZATION, COOKIE, UPGRADE},
 };
 
-use crate::session::{CookieNames, Reading};
-
 /// What one pass over all headers finds: cheaper than a look-up for each.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Brought<'a> {
     /// There is an `Authorization` header; [`Authorization::of`] judges it.
     pub(crate) authorization: bool,
     /// There is an `Upgrade` header.
     pub(crate) upgrade: bool,
-    pub(crate) cookies: Reading<'a>,
+    /// How many `Cookie` fields there are.
+    cookie_fields: usize,
+    /// The last of them.
+    cookies: Option<&'a HeaderValue>,
 }
 
 impl<'a> Brought<'a> {
     #[inline]
-    pub(crate) fn of(headers: &'a HeaderMap, names: &CookieNames) -> Self {
-        let mut brought = Self { authorization: false, upgrade: false, cookies: Reading::new() };
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
+        let mut brought = Self::default();
         for (name, value) in headers {
             if *name == COOKIE {
-                brought.cookies.read(names, value);
+                brought.cookie_fields += 1;
+                brought.cookies = Some(value);
             } else {
                 brought.authorization |= *name == AUTHORIZATION;
                 brought.upgrade |= *name == UPGRADE;
             }
         }
         brought
+    }
+
+    /// The one field with cookies, where the cookies decide who calls.
+    #[inline]
+    pub(crate) fn sole_cookie_field(&self) -> Option<&'a HeaderValue> {
+        self.cookies.filter(|_| self.cookie_fields == 1 && !self.authorization)
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) use self::{
     credential::{Authorization, Brought, IgnoredSchemes},
     csrf::CsrfPolicy,
     kind::{GrpcFlavor, RequestKind, grpc_flavor, is_prefetch},
-    presence::{Passed, Presence, Seen},
+    presence::{Passed, Rank, Seen},
 };
 pub use self::{
     access::{Access, AccessPolicy},

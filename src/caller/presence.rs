@@ -2,7 +2,10 @@
 //!
 //! A client cannot make them: they are no headers.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use http::Extensions;
 
@@ -12,13 +15,32 @@ use crate::{
     user::{LpApp, LpUser},
 };
 
-/// A layer has looked at this request. Without a size, so that it costs no allocation.
+/// A layer has looked at a request and let it pass without a user.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Presence;
+pub(crate) struct Passed;
 
-/// Which layer has looked at this request and let it pass without a user.
+/// The mark of the first configuration that the process has built, mostly its only one. Without a size, so
+/// that it costs no allocation.
+#[derive(Clone, Copy, Debug)]
+struct PassedFirst;
+
+/// The mark of any other one, which has to say whose it is.
 #[derive(Clone, Debug)]
-pub(crate) struct Passed(Arc<Keeper>);
+struct PassedBy(Arc<Keeper>);
+
+/// Whether a configuration is the first one that this process has built.
+#[derive(Debug)]
+pub(crate) struct Rank {
+    is_first: bool,
+}
+
+impl Rank {
+    /// The rank of a new configuration.
+    pub(crate) fn next() -> Self {
+        static ANY_BEFORE: AtomicBool = AtomicBool::new(false);
+        Self { is_first: !ANY_BEFORE.swap(true, Ordering::Relaxed) }
+    }
+}
 
 /// In the extensions of a request on an optional route: whether the caller is signed in cannot be
 /// said now, because Sentinel (or a session store) cannot be asked, or a token's keys cannot be had.
@@ -49,8 +71,28 @@ impl SessionUnavailable {
 }
 
 impl Passed {
-    pub(crate) fn new(keeper: Arc<Keeper>) -> Self {
-        Self(keeper)
+    /// Marks a request that the layer of `keeper` lets pass.
+    #[inline]
+    pub(crate) fn mark(extensions: &mut Extensions, keeper: &Arc<Keeper>) {
+        if keeper.rank.is_first {
+            extensions.insert(PassedFirst);
+        } else {
+            extensions.insert(PassedBy(Arc::clone(keeper)));
+        }
+    }
+
+    /// Whether any layer has let this request pass.
+    pub(crate) fn by_any(extensions: &Extensions) -> bool {
+        extensions.get::<PassedFirst>().is_some() || extensions.get::<PassedBy>().is_some()
+    }
+
+    /// Whether the layer of `keeper` is the last that has, where any has.
+    #[inline]
+    fn by(extensions: &Extensions, keeper: &Arc<Keeper>) -> Option<bool> {
+        if extensions.get::<PassedFirst>().is_some() {
+            return Some(keeper.rank.is_first);
+        }
+        extensions.get::<PassedBy>().map(|PassedBy(by)| Arc::ptr_eq(by, keeper))
     }
 }
 
@@ -84,13 +126,20 @@ impl Seen {
             }
             extensions.remove::<LpUser>();
         }
-        if extensions.get::<Passed>().is_some_and(|Passed(by)| Arc::ptr_eq(by, keeper)) {
-            return Self::Here;
+        match Passed::by(extensions, keeper) {
+            Some(true) => return Self::Here,
+            Some(false) => forget(extensions),
+            None => {}
         }
-        extensions.remove::<Presence>();
-        extensions.remove::<Passed>();
-        extensions.remove::<SessionUnavailable>();
-        extensions.remove::<LpApp>();
         seen
     }
+}
+
+/// Removes whatever stands beside another layer's mark.
+#[cold]
+fn forget(extensions: &mut Extensions) {
+    extensions.remove::<PassedFirst>();
+    extensions.remove::<PassedBy>();
+    extensions.remove::<SessionUnavailable>();
+    extensions.remove::<LpApp>();
 }

@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use super::{
     kind::RequestKind,
-    presence::{Presence, SessionUnavailable},
+    presence::{Passed, SessionUnavailable},
 };
 use crate::{
     clock::Timestamp,
@@ -143,7 +143,7 @@ fn nobody(extensions: &http::Extensions, reason: MarkReason) -> Refusal {
         Some(unavailable) => {
             Refusal::Marked(MarkReason::Unavailable(unavailable.retry_after_secs()))
         }
-        None if extensions.get::<Presence>().is_some() => Refusal::Marked(reason),
+        None if Passed::by_any(extensions) => Refusal::Marked(reason),
         None => Refusal::MissingLayer,
     }
 }

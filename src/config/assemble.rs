@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     account::AccountId,
-    caller::{CsrfPolicy, IgnoredSchemes},
+    caller::{CsrfPolicy, IgnoredSchemes, Rank},
     clock::Clock,
     error::{BoxError, BoxFuture},
     jwt::{BearerRules, BearerVerifier, FetchKeys, IdTokenRules, IdTokenVerifier, KeySetDocument},
@@ -117,6 +117,7 @@ fn assemble(builder: Builder) -> Result<LpAuthLayer, ConfigError> {
     let jwts = any_jwt.then(|| Arc::new(BearerVerifier::new(jwts, &verifier)));
     let telemetry = Telemetry::new();
     let keeper = Arc::new(Keeper {
+        rank: Rank::next(),
         verifier,
         clock,
         mint: Mint::new(

@@ -10,7 +10,7 @@ use super::{
     shared::{Answer, Shared},
 };
 use crate::{
-    caller::{Brought, CsrfPolicy, Passed, Presence, RequestKind, Seen, SessionUnavailable},
+    caller::{Brought, CsrfPolicy, Passed, RequestKind, Seen, SessionUnavailable},
     clock::Timestamp,
     error::BoxFuture,
     jwt::{BearerClaims, BearerError},
@@ -78,16 +78,20 @@ impl Shared {
             let cookies = self.keeper.mint.names().strip(request.headers_mut());
             self.strip_unused_token(request);
             let origin = Origin::of(request, cookies.logins).where_no_login_helps();
-            let extensions = request.extensions_mut();
-            extensions.insert(Presence);
             // Further in, under a nested router, this path may look like a protected one.
-            extensions.insert(Passed::new(Arc::clone(&self.keeper)));
+            Passed::mark(request.extensions_mut(), &self.keeper);
             return Admission::Forward(Passage::anonymous(origin, false));
         }
-        let brought = Brought::of(request.headers(), self.keeper.mint.names());
+        let brought = Brought::of(request.headers());
         let now = self.keeper.now();
-        let Brought { authorization, upgrade, cookies } = brought;
+        let Brought { authorization, upgrade, .. } = brought;
         let carrier = Carrier::Cookie;
+        let names = self.keeper.mint.names();
+        if let Some(held) = self.known_at_once(&brought).filter(|_| !by_token) {
+            let facts = Facts { route, now, upgrade, cookies: Traces::sole(), carrier };
+            return self.admit_session(held, facts, request);
+        }
+        let cookies = names.read(request.headers());
         let facts = Facts { route, now, upgrade, cookies: cookies.traces, carrier };
         if by_token {
             return self.nobody(Facts { carrier: Carrier::Token, ..facts }, request, false);
@@ -104,10 +108,32 @@ impl Shared {
         }
         let found = self.keeper.find(carrier, &cookies.candidates, now);
         match found {
-            Found::Session(held) => self.admit_session(held, facts, request),
+            Found::Session(held) => self.admit_found(held, facts, request),
             Found::Ambiguous => self.nobody(facts, request, false),
             Found::Nobody { dead } => self.nobody(facts, request, dead),
         }
+    }
+
+    /// The session of a request that brings nothing but its cookie, opened before: the most frequent
+    /// request of all, and its field need not be taken apart.
+    #[inline(always)]
+    fn known_at_once(&self, brought: &Brought<'_>) -> Option<Held> {
+        if self.keeper.depot.is_some() {
+            return None;
+        }
+        let field = brought.sole_cookie_field()?;
+        let value = self.keeper.mint.names().sole_session(field)?;
+        self.keeper.recall_value(Carrier::Cookie, value)
+    }
+
+    /// [`admit_session`](Self::admit_session) of all others.
+    pub(super) fn admit_found<B>(
+        self: &Arc<Self>,
+        held: Held,
+        facts: Facts,
+        request: &mut Request<B>,
+    ) -> Admission {
+        self.admit_session(held, facts, request)
     }
 
     /// One of our own paths. An `Authorization` header alone decides there too: with one that signs
@@ -126,8 +152,8 @@ impl Shared {
             .unwrap_or_else(|| Admission::AnswerLater(self.own_route(route, request)))
     }
 
-    #[inline]
-    pub(super) fn admit_session<B>(
+    #[inline(always)] // what most requests of users walk through is one function
+    fn admit_session<B>(
         self: &Arc<Self>,
         held: Held,
         facts: Facts,
@@ -146,26 +172,33 @@ impl Shared {
         }
         match considered {
             Considered::Serve { served, refresh } => {
-                let landing = if refresh && !self.keeper.tasks.is_shutting_down() {
-                    match self.keeper.refresh(&served) {
-                        Departure::Started(landing) => Some(landing),
-                        _ => None,
-                    }
-                } else {
-                    None
-                };
+                let landing = if refresh { self.refresh_beside(&served) } else { None };
                 Admission::Forward(self.let_in(held, served, facts, request, landing))
             }
-            Considered::Wait { served } => {
-                let keeper = Arc::clone(&self.keeper);
-                let brought = held.clone();
-                let wait = Box::pin(async move {
-                    Awaited::Session(keeper.refresh_first(&brought, served).await.into())
-                });
-                Admission::Wait(wait, Waiting { brought: Some(held), facts })
-            }
+            Considered::Wait { served } => self.wait_for_refresh(held, served, facts),
             Considered::Over { dead } => self.nobody(facts, request, dead),
         }
+    }
+
+    /// Starts a refresh that the request does not wait for.
+    #[cold]
+    fn refresh_beside(&self, served: &Held) -> Option<Landing> {
+        if self.keeper.tasks.is_shutting_down() {
+            return None;
+        }
+        match self.keeper.refresh(served) {
+            Departure::Started(landing) => Some(landing),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    fn wait_for_refresh(&self, held: Held, served: Held, facts: Facts) -> Admission {
+        let (keeper, brought) = (Arc::clone(&self.keeper), held.clone());
+        let wait = Box::pin(async move {
+            Awaited::Session(keeper.refresh_first(&brought, served).await.into())
+        });
+        Admission::Wait(wait, Waiting { brought: Some(held), facts })
     }
 
     /// The session of a request is in the store.
@@ -186,6 +219,7 @@ impl Shared {
 
     /// Whether another site makes use of this browser's session (RFC 9110 §9.2.1 says which methods
     /// are safe). A token is sent by nobody but its holder.
+    #[inline]
     fn is_cross_site<B>(&self, facts: Facts, request: &Request<B>) -> bool {
         facts.carrier == Carrier::Cookie
             && CsrfPolicy::applies(request.method(), facts.upgrade)
@@ -234,14 +268,13 @@ impl Shared {
         self.strip_unused_token(request);
         let kind = RequestKind::of(request.method(), request.headers());
         let extensions = request.extensions_mut();
-        extensions.insert(Presence);
+        Passed::mark(extensions, &self.keeper);
         extensions.insert(SessionUnavailable::new(seconds, kind));
-        extensions.insert(Passed::new(Arc::clone(&self.keeper)));
         Admission::Forward(Passage::anonymous(origin, true))
     }
 
     /// Puts the user into the request and takes our cookies out.
-    #[inline]
+    #[inline(always)]
     fn let_in<B>(
         self: &Arc<Self>,
         brought: Held,
@@ -282,8 +315,7 @@ impl Shared {
         }
         if facts.route == Route::Optional {
             let origin = self.strip(facts, request, dead);
-            request.extensions_mut().insert(Presence);
-            request.extensions_mut().insert(Passed::new(Arc::clone(&self.keeper)));
+            Passed::mark(request.extensions_mut(), &self.keeper);
             return Admission::Forward(Passage::anonymous(origin, true));
         }
         match RequestKind::of(request.method(), request.headers()) {
@@ -308,6 +340,7 @@ impl Shared {
     }
 
     /// Takes our cookies out of a request, and notes where a refusal from further in leads.
+    #[inline(always)]
     pub(super) fn strip<B>(
         &self,
         facts: Facts,

@@ -12,7 +12,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    caller::{Authorization, Passed, Presence, RequestKind},
+    caller::{Authorization, Passed, RequestKind},
     clock::Timestamp,
     error::{BoxError, BoxFuture},
     jwt::{BearerClaims, BearerError},
@@ -68,7 +68,7 @@ impl Shared {
                 Tickets::Nobody { .. } | Tickets::TooMany => self.nobody(facts, request, false),
             },
             None => match self.keeper.find(Carrier::Token, &candidates, facts.now) {
-                Found::Session(held) => self.admit_session(held, facts, request),
+                Found::Session(held) => self.admit_found(held, facts, request),
                 Found::Nobody { .. } | Found::Ambiguous => self.nobody(facts, request, false),
             },
         }
@@ -116,6 +116,9 @@ impl Shared {
     /// Takes a session token out of a request that nobody is let in by: what signs somebody in is not for
     /// the inner service. Whatever else stands there is its own.
     pub(super) fn strip_unused_token<B>(&self, request: &mut Request<B>) {
+        if !request.headers().contains_key(AUTHORIZATION) {
+            return;
+        }
         let is_ours = |value| match Authorization::parse(value) {
             Authorization::Bearer(token) => self.keeper.mint.looks_like_token(token),
             _ => false,
@@ -141,9 +144,8 @@ impl Shared {
                 extensions.insert(LpUser::by_id_token(Arc::clone(claims), keeper));
             }
             BearerClaims::App(claims) => {
-                extensions.insert(LpApp::new(Arc::clone(claims), Arc::clone(&keeper)));
-                extensions.insert(Presence);
-                extensions.insert(Passed::new(keeper));
+                Passed::mark(extensions, &keeper);
+                extensions.insert(LpApp::new(Arc::clone(claims), keeper));
             }
         }
         let ends_at = claims.valid_until();

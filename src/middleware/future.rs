@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -41,17 +42,18 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     #[project_replace = StateTaken]
+    // What is rare is boxed: the future of every request is moved several times.
     enum State<S, B, F, R> {
         /// A refresh comes first, a store is asked or a token verified.
-        Wait { work: BoxFuture<'static, Awaited>, held: Option<Parked<S, B>> },
+        Wait { work: BoxFuture<'static, Awaited>, held: Option<Box<Parked<S, B>>> },
         /// The inner service works.
-        Forward { #[pin] response: F, passage: Option<Passage> },
+        Forward { #[pin] response: F, passage: Passage },
         /// Its head is ready and waits a little for the session's new cookie.
-        Linger { wait: BoxFuture<'static, ()>, head: Option<(R, Passage)> },
+        Linger { wait: BoxFuture<'static, ()>, head: Option<Box<(R, Passage)>> },
         /// We answer later.
         AnswerLater { answer: BoxFuture<'static, Answer> },
         /// We answer now.
-        Answer { answer: Option<Answer> },
+        Answer { answer: Option<Box<Answer>> },
     }
 }
 
@@ -66,12 +68,13 @@ impl<S, B, F> ResponseFuture<S, B, F>
 where
     S: Service<Request<B>>,
 {
+    #[inline]
     pub(super) fn forward(shared: Arc<Shared>, response: F, passage: Passage) -> Self {
-        Self { shared, state: State::Forward { response, passage: Some(passage) } }
+        Self { shared, state: State::Forward { response, passage } }
     }
 
     pub(super) fn answer(shared: Arc<Shared>, answer: Answer) -> Self {
-        Self { shared, state: State::Answer { answer: Some(answer) } }
+        Self { shared, state: State::Answer { answer: Some(Box::new(answer)) } }
     }
 
     pub(super) fn answer_later(shared: Arc<Shared>, answer: BoxFuture<'static, Answer>) -> Self {
@@ -85,7 +88,7 @@ where
         inner: S,
         request: Request<B>,
     ) -> Self {
-        let held = Some(Parked { inner, request, waiting });
+        let held = Some(Box::new(Parked { inner, request, waiting }));
         Self { shared, state: State::Wait { work, held } }
     }
 }
@@ -105,9 +108,11 @@ where
             let next = match this.state.as_mut().project() {
                 StateProj::Forward { response, passage } => {
                     let head = ready!(response.poll(cx))?;
-                    let mut passage = passage.take().expect(POLLED_AFTER_END);
                     match passage.linger(this.shared) {
-                        Some(wait) => State::Linger { wait, head: Some((head, passage)) },
+                        Some(wait) => {
+                            let passage = mem::replace(passage, Passage::nothing());
+                            State::Linger { wait, head: Some(Box::new((head, passage))) }
+                        }
                         None => match passage.leave(this.shared, head) {
                             Departing::Now(response) => return Poll::Ready(Ok(response)),
                             Departing::Later(answer) => State::AnswerLater { answer },
@@ -116,7 +121,7 @@ where
                 }
                 StateProj::Linger { wait, head } => {
                     ready!(wait.as_mut().poll(cx));
-                    let (head, passage) = head.take().expect(POLLED_AFTER_END);
+                    let (head, passage) = *head.take().expect(POLLED_AFTER_END);
                     match passage.leave(this.shared, head) {
                         Departing::Now(response) => return Poll::Ready(Ok(response)),
                         Departing::Later(answer) => State::AnswerLater { answer },
@@ -124,25 +129,28 @@ where
                 }
                 StateProj::Wait { work, held } => {
                     let awaited = ready!(work.as_mut().poll(cx));
-                    let Parked { mut inner, mut request, waiting } =
-                        held.take().expect(POLLED_AFTER_END);
+                    let held = held.take().expect(POLLED_AFTER_END);
+                    let Parked { mut inner, mut request, waiting } = *held;
                     match this.shared.after_wait(awaited, waiting, &mut request) {
                         Admission::Forward(passage) => {
                             let response = inner.call(request);
-                            State::Forward { response, passage: Some(passage) }
+                            State::Forward { response, passage }
                         }
-                        Admission::Answer(answer) => State::Answer { answer: Some(answer) },
+                        Admission::Answer(answer) => {
+                            State::Answer { answer: Some(Box::new(answer)) }
+                        }
                         Admission::AnswerLater(answer) => State::AnswerLater { answer },
-                        Admission::Wait(work, waiting) => {
-                            State::Wait { work, held: Some(Parked { inner, request, waiting }) }
-                        }
+                        Admission::Wait(work, waiting) => State::Wait {
+                            work,
+                            held: Some(Box::new(Parked { inner, request, waiting })),
+                        },
                     }
                 }
                 StateProj::AnswerLater { answer } => {
                     return Poll::Ready(Ok(ours(ready!(answer.as_mut().poll(cx)))));
                 }
                 StateProj::Answer { answer } => {
-                    return Poll::Ready(Ok(ours(answer.take().expect(POLLED_AFTER_END))));
+                    return Poll::Ready(Ok(ours(*answer.take().expect(POLLED_AFTER_END))));
                 }
             };
             drop(this.state.as_mut().project_replace(next));

@@ -29,8 +29,8 @@ pub(crate) struct Passage {
     caller: Caller,
     /// The flight that this request has started.
     landing: Option<Landing>,
-    /// The same session's cookie under today's key.
-    renewed: Option<HeaderValue>,
+    /// The same session's cookie under today's key: rare, and boxed so that the others are smaller.
+    renewed: Option<Box<HeaderValue>>,
     /// A session might have been there: answers differ by cookie.
     optional: bool,
     /// Where a refusal from further in sends its caller back to.
@@ -122,7 +122,7 @@ impl Passage {
 
     /// The same, with a cookie that the response sets unless the session ends meanwhile.
     pub(crate) fn renewing(self, renewed: Option<HeaderValue>) -> Self {
-        Self { renewed, ..self }
+        Self { renewed: renewed.map(Box::new), ..self }
     }
 
     /// What the head has to wait for before it leaves.
@@ -145,7 +145,7 @@ impl Passage {
     /// login is answered later.
     #[inline]
     pub(crate) fn leave<B: Body>(
-        self,
+        &self,
         shared: &Arc<Shared>,
         mut response: Response<B>,
     ) -> Departing<B> {
@@ -155,21 +155,31 @@ impl Passage {
             return self.translate(shared, mark.seen_outside(response.headers()), origin);
         }
         self.dress(shared, response.headers_mut());
-        let stream = if self.end_streams { Stream::of(&response) } else { None };
-        let until = match self.caller {
-            Caller::Session(_, held) => Until::Session(held),
-            Caller::Jwt(ends_at) => Until::Time(ends_at),
-            Caller::Nobody => return Departing::Now(response.map(ResponseBody::theirs)),
-        };
-        Departing::Now(match stream {
-            Some(stream) => {
-                let watch = Watch::new(stream, Arc::clone(&shared.keeper), until);
-                response.map(|body| ResponseBody::until(watch, body))
-            }
-            None => response.map(ResponseBody::theirs),
-        })
+        if self.end_streams
+            && let Some(stream) = Stream::of(&response)
+        {
+            return Departing::Now(self.watched(shared, stream, response));
+        }
+        Departing::Now(response.map(ResponseBody::theirs))
     }
 
+    /// The same response, whose body ends with its caller.
+    fn watched<B>(
+        &self,
+        shared: &Arc<Shared>,
+        stream: Stream,
+        response: Response<B>,
+    ) -> Response<ResponseBody<B>> {
+        let until = match &self.caller {
+            Caller::Session(_, held) => Until::Session(held.clone()),
+            Caller::Jwt(ends_at) => Until::Time(*ends_at),
+            Caller::Nobody => return response.map(ResponseBody::theirs),
+        };
+        let watch = Watch::new(stream, Arc::clone(&shared.keeper), until);
+        response.map(|body| ResponseBody::until(watch, body))
+    }
+
+    #[cold]
     fn translate<B>(&self, shared: &Arc<Shared>, mark: Mark, origin: &Origin) -> Departing<B> {
         let uri = &origin.uri();
         let asks_for_user =
@@ -209,7 +219,7 @@ impl Passage {
     fn dress(&self, shared: &Arc<Shared>, headers: &mut HeaderMap) {
         let hands_out = match &self.caller {
             Caller::Session(Carrier::Cookie, held) => {
-                let line = cookie_line(shared, held, self.renewed.as_ref());
+                let line = cookie_line(shared, held, self.renewed.as_deref());
                 line.map(|line| headers.append(SET_COOKIE, line)).is_some()
             }
             Caller::Session(Carrier::Token, held) => {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     account::AccountId,
+    caller::Rank,
     clock::{Clock, Timestamp},
     error::BoxFuture,
     jwt::{IdClaims, IdTokenError, IdTokenVerifier},
@@ -25,6 +26,7 @@ use crate::{
 
 /// Everything that the sessions of one layer need.
 pub(crate) struct Keeper {
+    pub(crate) rank: Rank,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) mint: Mint,
     /// Values opened before.
@@ -161,7 +163,6 @@ impl Keeper {
     }
 
     /// Finds the session among a request's cookies, or that of its token.
-    #[inline]
     pub(crate) fn find(
         &self,
         carrier: Carrier,
@@ -179,6 +180,11 @@ impl Keeper {
                 Err(unopenable) => Found::Nobody { dead: unopenable.is_final() },
             };
         }
+        self.find_among(carrier, values, now)
+    }
+
+    /// The same where there are none, or several.
+    fn find_among(&self, carrier: Carrier, values: &[&[u8]], now: Timestamp) -> Found {
         let opened: Vec<_> = values.iter().map(|value| self.open(carrier, value, now)).collect();
         let dead = !opened.is_empty()
             && opened
@@ -208,8 +214,13 @@ impl Keeper {
         matches!(self.consider(held, now), Considered::Over { dead: true })
     }
 
-    /// Opens one value, or finds it opened before.
+    /// The session of a value that was opened before; `None` if that is not known.
     #[inline]
+    pub(crate) fn recall_value(&self, carrier: Carrier, value: &[u8]) -> Option<Held> {
+        self.opened.of(carrier).get(value).filter(|held| held.track.phase() != Phase::Dropped)
+    }
+
+    /// Opens one value, or finds it opened before.
     fn open(&self, carrier: Carrier, value: &[u8], now: Timestamp) -> Result<Held, Unopenable> {
         let cache = self.opened.of(carrier);
         if let Some(held) = cache.get(value) {

@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode, header::RETRY_AFTER, request::Parts};
 
 use super::{LpApp, LpUser};
 use crate::{
-    caller::{Presence, RequestKind, SessionUnavailable},
+    caller::{Passed, RequestKind, SessionUnavailable},
     respond::{Mark, MarkReason},
 };
 
@@ -122,7 +122,7 @@ impl Nobody {
     fn of(parts: &Parts) -> Self {
         if let Some(unavailable) = parts.extensions.get::<SessionUnavailable>() {
             Self::Unavailable(unavailable.clone())
-        } else if parts.extensions.get::<Presence>().is_none() {
+        } else if !Passed::by_any(&parts.extensions) {
             Self::MissingLayer(MissingLayer(()))
         } else {
             Self::Anonymous

@@ -88,7 +88,7 @@ fn a_fifth_session_cookie_refuses_all() {
 /// C18.
 #[test]
 fn our_cookies_are_stripped_and_others_stay_byte_for_byte() {
-    let table: [(&[&[u8]], &[&[u8]]); 8] = [
+    let table: [(&[&[u8]], &[&[u8]]); 13] = [
         (&[b"a=b; c=\"d\" ;e"], &[b"a=b; c=\"d\" ;e"]),
         (&[b"__Host-lp_session_abc123=v"], &[]),
         (&[b"__Host-lp_session_abc123=v; __Host-lp_login_abc123_00=w"], &[]),
@@ -96,6 +96,11 @@ fn our_cookies_are_stripped_and_others_stay_byte_for_byte() {
         (&[b"__Host-lp_session_abc123=v; a=b;  c=\xff"], &[b"a=b;  c=\xff"]),
         (&[b"a=b", b"__Host-lp_session_abc123=v", b"c=d"], &[b"a=b", b"", b"c=d"]),
         (&[b"a=b;__Host-lp_login_abc123_0=1", b"c=d"], &[b"a=b", b"c=d"]),
+        (&[b"a=b", b" ;__Host-lp_session_abc123=v; "], &[b"a=b", b""]),
+        (&[b" ;__Host-lp_session_abc123=v;\t"], &[]),
+        (&[b" a=b;__Host-lp_session_abc123=v"], &[b"a=b"]),
+        (&[b"__Host-lp_session_abc123=v;;a=b"], &[b";a=b"]),
+        (&[b"__Host-lp_session_abc123=v; a=b", b"__Host-lp_session_abc123=w"], &[b"a=b", b""]),
         (
             &[b"lp_session_abc123=v; __Host-lp_session_zzz=1"],
             &[b"lp_session_abc123=v; __Host-lp_session_zzz=1"],
@@ -103,6 +108,22 @@ fn our_cookies_are_stripped_and_others_stay_byte_for_byte() {
     ];
     for (fields, expected) in table {
         assert_eq!(stripped(fields), expected, "for {fields:?}");
+    }
+}
+
+/// C18: however many fields there are.
+#[test]
+fn ours_are_stripped_from_many_fields() {
+    let ours = &b"__Host-lp_session_abc123=v"[..];
+    for at in [0, 30, 31, 32, 39] {
+        for beside in [None, Some(5), Some(35)] {
+            let mut fields = vec![&b" a=b"[..]; 40];
+            let mut expected = fields.clone();
+            for at in beside.into_iter().chain([at]) {
+                (fields[at], expected[at]) = (ours, b"");
+            }
+            assert_eq!(stripped(&fields), expected, "{at} {beside:?}");
+        }
     }
 }
 
