@@ -56,13 +56,14 @@ pub(crate) struct PathRules {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Match {
-    Exact(Box<str>),
+    Exact { path: Box<str>, is_plain: bool },
     Under(Box<str>),
 }
 
 impl PathRules {
     pub(crate) fn add_exact(&mut self, path: &str, access: Access) {
-        self.rules.push((Match::Exact(path.into()), access));
+        let exact = Match::Exact { path: path.into(), is_plain: is_plain(path) };
+        self.rules.push((exact, access));
     }
 
     /// `path` and everything below it, by whole segments; a slash at its end does not count.
@@ -79,29 +80,38 @@ impl PathRules {
         self.rules.iter().enumerate().find_map(|(index, (one, access))| {
             let contradicts = |(other, wanted): &&(Match, Access)| other == one && wanted != access;
             self.rules[index + 1..].iter().find(contradicts).map(|_| match one {
-                Match::Exact(path) | Match::Under(path) => &**path,
+                Match::Exact { path, .. } | Match::Under(path) => &**path,
             })
         })
     }
 
-    /// An exact path wins over a segment's, a longer segment over a shorter one.
     #[inline]
     pub(crate) fn access(&self, method: &Method, path: &str) -> Access {
-        if !self.rules.is_empty() {
-            let matching = self.rules.iter().filter_map(|(rule, access)| {
-                let strength = match rule {
-                    Match::Exact(exact) => (**exact == *path).then_some(usize::MAX),
-                    Match::Under(root) => is_under(path, root).then_some(root.len()),
-                }?;
-                Some((strength, *access))
-            });
-            // Whether the path is plain is only asked where the answer matters.
-            match matching.max_by_key(|(strength, _)| *strength) {
-                Some((_, access)) if is_plain(path) => return access,
+        let by_policy = || self.policy.as_ref().map(|policy| policy.access(method, path));
+        self.configured(path).or_else(by_policy).unwrap_or(Access::Protected)
+    }
+
+    /// What the settings say of a path whose meaning is beyond doubt. An exact path wins over a
+    /// segment's, a longer segment over a shorter one.
+    #[inline]
+    fn configured(&self, path: &str) -> Option<Access> {
+        let mut longest: Option<(usize, Access)> = None;
+        for (rule, access) in &self.rules {
+            match rule {
+                Match::Exact { path: exact, is_plain } if **exact == *path => {
+                    return is_plain.then_some(*access);
+                }
+                Match::Under(root)
+                    if is_under(path, root)
+                        && longest.is_none_or(|(length, _)| length <= root.len()) =>
+                {
+                    longest = Some((root.len(), *access));
+                }
                 _ => {}
             }
         }
-        self.policy.as_ref().map_or(Access::Protected, |policy| policy.access(method, path))
+        // Whether the path is plain is only asked where the answer matters.
+        longest.filter(|_| is_plain(path)).map(|(_, access)| access)
     }
 }
 

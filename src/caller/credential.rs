@@ -6,6 +6,8 @@ use http::{
     header::{AUTHORIZATION, COOKIE, UPGRADE},
 };
 
+use crate::session::{CookieNames, Glance};
+
 /// What one pass over all headers finds: cheaper than a look-up for each.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Brought<'a> {
@@ -13,32 +15,22 @@ pub(crate) struct Brought<'a> {
     pub(crate) authorization: bool,
     /// There is an `Upgrade` header.
     pub(crate) upgrade: bool,
-    /// How many `Cookie` fields there are.
-    cookie_fields: usize,
-    /// The last of them.
-    cookies: Option<&'a HeaderValue>,
+    pub(crate) cookies: Glance<'a>,
 }
 
 impl<'a> Brought<'a> {
     #[inline]
-    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
+    pub(crate) fn of(headers: &'a HeaderMap, names: &CookieNames) -> Self {
         let mut brought = Self::default();
         for (name, value) in headers {
             if *name == COOKIE {
-                brought.cookie_fields += 1;
-                brought.cookies = Some(value);
+                brought.cookies.take_in(names, value);
             } else {
                 brought.authorization |= *name == AUTHORIZATION;
                 brought.upgrade |= *name == UPGRADE;
             }
         }
         brought
-    }
-
-    /// The one field with cookies, where the cookies decide who calls.
-    #[inline]
-    pub(crate) fn sole_cookie_field(&self) -> Option<&'a HeaderValue> {
-        self.cookies.filter(|_| self.cookie_fields == 1 && !self.authorization)
     }
 }
 

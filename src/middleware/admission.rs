@@ -82,16 +82,15 @@ impl Shared {
             Passed::mark(request.extensions_mut(), &self.keeper);
             return Admission::Forward(Passage::anonymous(origin, false));
         }
-        let brought = Brought::of(request.headers());
+        let brought = Brought::of(request.headers(), self.keeper.mint.names());
         let now = self.keeper.now();
         let Brought { authorization, upgrade, .. } = brought;
         let carrier = Carrier::Cookie;
-        let names = self.keeper.mint.names();
-        if let Some(held) = self.known_at_once(&brought).filter(|_| !by_token) {
-            let facts = Facts { route, now, upgrade, cookies: Traces::sole(), carrier };
+        if let Some((held, cookies)) = self.known_at_once(&brought).filter(|_| !by_token) {
+            let facts = Facts { route, now, upgrade, cookies, carrier };
             return self.admit_session(held, facts, request);
         }
-        let cookies = names.read(request.headers());
+        let cookies = self.keeper.mint.names().read(request.headers());
         let facts = Facts { route, now, upgrade, cookies: cookies.traces, carrier };
         if by_token {
             return self.nobody(Facts { carrier: Carrier::Token, ..facts }, request, false);
@@ -114,16 +113,15 @@ impl Shared {
         }
     }
 
-    /// The session of a request that brings nothing but its cookie, opened before: the most frequent
-    /// request of all, and its field need not be taken apart.
+    /// The session of a request whose cookie was opened before, where the fields need not be taken apart:
+    /// most requests of users.
     #[inline(always)]
-    fn known_at_once(&self, brought: &Brought<'_>) -> Option<Held> {
-        if self.keeper.depot.is_some() {
+    fn known_at_once(&self, brought: &Brought<'_>) -> Option<(Held, Traces)> {
+        if brought.authorization || self.keeper.depot.is_some() {
             return None;
         }
-        let field = brought.sole_cookie_field()?;
-        let value = self.keeper.mint.names().sole_session(field)?;
-        self.keeper.recall_value(Carrier::Cookie, value)
+        let (value, traces) = brought.cookies.sole_session()?;
+        Some((self.keeper.recall_value(Carrier::Cookie, value)?, traces))
     }
 
     /// [`admit_session`](Self::admit_session) of all others.

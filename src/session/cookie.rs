@@ -12,7 +12,10 @@ mod traces;
 use cookie::{Cookie, SameSite, time};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-pub(crate) use self::{reading::Candidates, traces::Traces};
+pub(crate) use self::{
+    reading::{Candidates, Glance},
+    traces::Traces,
+};
 
 /// A session cookie that appears more often than this is refused unopened.
 pub(crate) const MAX_CANDIDATES: usize = 4;

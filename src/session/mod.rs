@@ -24,7 +24,7 @@ mod voucher;
 pub(crate) use self::{
     caches::Caches,
     carrier::{Carrier, TOKEN_HEADER},
-    cookie::{Candidates, CookieNames, MAX_CANDIDATES, MAX_LINE, Traces},
+    cookie::{Candidates, CookieNames, Glance, MAX_CANDIDATES, MAX_LINE, Traces},
     id::{Pair, SessionId},
     ledger::{Ending, Ledger, LedgerLimits},
     mint::{Mint, Minted, Sealers, TooLarge},

@@ -108,7 +108,53 @@ impl<'a> Reading<'a> {
     }
 }
 
+/// A first look at the `Cookie` fields of a request, which takes none of them apart.
+///
+/// It is enough where the one field that begins with a session's name is nothing but that cookie, and the
+/// others are too short for any of ours.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Glance<'a> {
+    session: Option<&'a [u8]>,
+    /// There is more to it.
+    is_vague: bool,
+    traces: Traces,
+}
+
+impl<'a> Glance<'a> {
+    /// Takes the next field in.
+    #[inline]
+    pub(crate) fn take_in(&mut self, names: &CookieNames, field: &'a HeaderValue) {
+        let bytes = field.as_bytes();
+        self.traces.enter_field();
+        if let Some(value) = names.session_to_end(bytes) {
+            self.traces.note_ours((0, bytes.len()));
+            self.is_vague |= self.session.replace(value).is_some();
+        } else if bytes.len() < names.shortest {
+            self.traces.note_foreign(bytes);
+        } else {
+            self.is_vague = true;
+        }
+    }
+
+    /// The value of the only session, if nothing follows it in its field, and what is there then.
+    ///
+    /// What has been opened before has no semicolon: where the value is known, nothing does follow.
+    #[inline]
+    pub(crate) fn sole_session(&self) -> Option<(&'a [u8], Traces)> {
+        if self.is_vague {
+            return None;
+        }
+        self.session.map(|value| (value, self.traces))
+    }
+}
+
 impl CookieNames {
+    /// The value of a session's cookie that a field begins with, as if nothing followed it.
+    #[inline]
+    fn session_to_end<'a>(&self, field: &'a [u8]) -> Option<&'a [u8]> {
+        field.strip_prefix(self.session.as_bytes())?.strip_prefix(b"=")
+    }
+
     /// What stands in all fields.
     pub(crate) fn read<'a>(&self, headers: &'a HeaderMap) -> Reading<'a> {
         let mut reading = Reading::new();
@@ -116,15 +162,6 @@ impl CookieNames {
             reading.read(self, field);
         }
         reading
-    }
-
-    /// The value of a field that begins with a session's cookie, as if nothing followed it.
-    ///
-    /// What has been opened before has no semicolon, so that where this value is known there is nothing
-    /// to look for behind it.
-    #[inline]
-    pub(crate) fn sole_session<'a>(&self, field: &'a HeaderValue) -> Option<&'a [u8]> {
-        field.as_bytes().strip_prefix(self.session.as_bytes())?.strip_prefix(b"=")
     }
 
     /// The session cookies among the request's.

@@ -164,6 +164,32 @@ proptest! {
         prop_assert_eq!(names().claim(piece.as_bytes()), (owner, expected));
     }
 
+    /// Where a first look is enough, taking the fields apart finds the same.
+    #[test]
+    fn a_glance_sees_what_a_reading_finds(
+        fields in proptest::collection::vec(
+            "(__Host-lp_session_abc123=|__Host-lp_login_abc123_0=|[ a;]{0,2}|a_long_name_of_somebodys=)[ ;ab]{0,3}",
+            0..40,
+        ),
+    ) {
+        let fields: Vec<_> = fields.iter().map(String::as_bytes).collect();
+        let headers = headers(&fields);
+        let mut glance = Glance::default();
+        for field in headers.get_all(COOKIE) {
+            glance.take_in(&names(), field);
+        }
+        if let Some((value, traces)) = glance.sole_session()
+            && !value.contains(&b';')
+            && trim(value) == value
+        {
+            prop_assert_eq!(values(&fields), [value]);
+            let (mut by_glance, mut by_reading) = (headers.clone(), headers);
+            names().strip_traced(&mut by_glance, traces);
+            names().strip(&mut by_reading);
+            prop_assert_eq!(by_glance, by_reading);
+        }
+    }
+
     #[test]
     fn the_scanner_takes_any_bytes(bytes in proptest::collection::vec(32u8..=255, 0..300)) {
         if let Ok(value) = HeaderValue::from_bytes(&bytes) {

@@ -22,12 +22,6 @@ pub(crate) struct Traces {
 }
 
 impl Traces {
-    /// Of a request whose only field is one cookie of ours.
-    #[inline]
-    pub(crate) fn sole() -> Self {
-        Self { fields: 1, with_ours: 1, ours: 1, ..Self::default() }
-    }
-
     #[inline]
     pub(super) fn enter_field(&mut self) {
         self.fields += 1;
@@ -43,7 +37,8 @@ impl Traces {
     /// Notes what is not ours; blanks are nothing.
     #[inline]
     pub(super) fn note_foreign(&mut self, bytes: &[u8]) {
-        if bytes.iter().any(|byte| *byte != b';' && !byte.is_ascii_whitespace()) {
+        let is_blank = |byte: &u8| matches!(byte, b';' | b' ' | b'\t');
+        if !bytes.iter().all(is_blank) {
             self.with_foreign |= bit(self.fields - 1);
         }
     }
