@@ -4,16 +4,19 @@
 #![allow(missing_docs, reason = "a program")]
 
 mod contenders;
+mod counted;
 mod stored;
 
 use tokio::runtime::Builder;
+
+use self::counted::allocations;
 
 fn main() {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let counts: Vec<_> = runtime
         .block_on(contenders::all())
         .iter_mut()
-        .map(|contender| (contender.name, contender.allocations()))
+        .map(|contender| (contender.name, allocations(contender)))
         .collect();
     let count = |name: &str| counts.iter().find(|(known, _)| *known == name).map_or(0, |it| it.1);
     println!("{:<24} {:>12} {:>12}", "contender", "allocations", "over-floor");
