@@ -221,7 +221,7 @@ impl Keeper {
         let opened = self.mint.open(carrier, value).inspect_err(|unopenable| {
             self.count_unopenable(carrier, *unopenable);
         })?;
-        let held = self.ledger.hold(Arc::new(opened), now, self.clock.monotonic());
+        let held = self.ledger.hold(opened, now, self.clock.monotonic());
         held.note_presented();
         cache.insert(value, held.clone());
         Ok(held)
