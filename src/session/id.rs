@@ -23,6 +23,10 @@ impl SessionId {
         Self(*head)
     }
 
+    pub(super) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// A number that is spread evenly over the ids, for shards and jitter.
     pub(crate) fn spread(self) -> u64 {
         let (head, _) = self.0.split_first_chunk::<8>().expect("an id has 16 bytes");
