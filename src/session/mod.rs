@@ -82,13 +82,4 @@ impl Held {
     pub(crate) fn pair(&self) -> Pair {
         self.opened.session.pair
     }
-
-    /// Notes that a browser has got the highest pair, if this is it. Called when its cookie is first
-    /// opened: the requests that follow find it opened and do not lock.
-    pub(crate) fn note_presented(&self) {
-        let mut known = self.track.lock();
-        if self.pair() == known.highest {
-            known.presented = true;
-        }
-    }
 }
