@@ -73,25 +73,33 @@ impl Timestamp {
     }
 
     pub(crate) fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(millis(duration)))
+        self.plus_millis(millis(duration))
     }
 
     pub(crate) fn minus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(millis(duration)))
+        self.minus_millis(millis(duration))
+    }
+
+    pub(crate) const fn plus_millis(self, millis: u64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+
+    pub(crate) const fn minus_millis(self, millis: u64) -> Self {
+        Self(self.0.saturating_sub(millis))
     }
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+/// A duration in whole milliseconds.
+#[inline]
+pub(crate) fn millis(duration: Duration) -> u64 {
+    // `as_millis` multiplies 128 bits.
+    duration.as_secs().saturating_mul(1000).saturating_add(duration.subsec_millis().into())
 }
 
 impl From<SystemTime> for Timestamp {
     /// Times before the epoch count as the epoch.
     #[inline]
     fn from(time: SystemTime) -> Self {
-        let millis = |since: Duration| {
-            since.as_secs().saturating_mul(1000).saturating_add(since.subsec_millis().into())
-        };
         Self(time.duration_since(UNIX_EPOCH).map_or(0, millis))
     }
 }

@@ -55,6 +55,11 @@ impl<C: Clock + Clone> Logins<C> {
         built(self.builder().opened_sessions(opened_sessions))
     }
 
+    /// A layer that remembers few sessions.
+    pub fn small_layer(&self, opened_sessions: usize, ledger_entries: usize) -> LpAuthLayer {
+        built(self.builder().opened_sessions(opened_sessions).ledger_entries(ledger_entries))
+    }
+
     /// A layer that keeps its sessions in a store.
     pub fn stored(&self, store: impl SessionStore) -> LpAuthLayer {
         built(self.builder().store(store))

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use tower::Service;
-use tower_lp_auth::{LpAuthLayer, LpUser};
+use tower_lp_auth::{LpAuthLayer, LpUser, test_kit};
 
 pub use self::login::Logins;
 use self::{
@@ -87,6 +87,21 @@ pub async fn all() -> Vec<Contender> {
         Contender::call("grpc, cookie", grpc::router().layer(cached.clone()), alone()),
         Contender::call("grpc, token", grpc::router().layer(cached.clone()), bearer(&token)),
     ]
+}
+
+/// One among so many sessions that the layer has forgotten each when it comes again: 100 are kept
+/// opened, and the ledger has 5,000 entries. All have asked once.
+pub async fn among(name: &'static str, sessions: usize) -> Contender {
+    let layer = Logins::start().await.small_layer(100, 5_000);
+    let mut requests = Vec::new();
+    for number in 0..sessions {
+        let user = test_kit::user(number.to_string()).build();
+        let pair = test_kit::sign_in(&layer, &user).await.expect("room for a session");
+        requests.push(cookie(pair.to_str().expect("visible ASCII")));
+    }
+    let mut contender = Contender::new(name, behind(&layer), "/user", requests);
+    (0..sessions).for_each(|_| contender.ask());
+    contender
 }
 
 /// What each of the layer's contenders is compared with.

@@ -159,7 +159,7 @@ impl LoginDesk {
                     self.keeper.telemetry.unsigned_id_token();
                 }
                 Ok(Identity {
-                    subject: claims.subject,
+                    subject: (*claims.subject).into(),
                     issuer: issuer(&claims.issuer),
                     is_admin: claims.is_admin,
                     is_lpa: claims.is_lpa,

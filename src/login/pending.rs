@@ -13,7 +13,7 @@ use super::return_path::ReturnPath;
 use crate::{
     account::AccountId,
     clock::Timestamp,
-    seal::Sealer,
+    seal::{Scratch, Sealer},
     secret::{CodeVerifier, random_bytes},
     session::{CookieNames, LoginMark, MAX_LINE},
 };
@@ -115,8 +115,9 @@ impl Pending {
         name: &str,
         value: &[u8],
     ) -> Option<Self> {
-        let opened = sealer.open(name, value).ok()?;
-        let wire: Wire<'_> = postcard::from_bytes(&opened.payload).ok()?;
+        let mut scratch = Scratch::new();
+        let opened = sealer.open(name, value, &mut scratch).ok()?;
+        let wire: Wire<'_> = postcard::from_bytes(opened.payload).ok()?;
         Some(Self {
             state: State(wire.state),
             return_path: wire.return_path.and_then(|path| guard.check(path)),

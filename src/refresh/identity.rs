@@ -39,5 +39,5 @@ impl Keeper {
 }
 
 fn same_user(claims: &IdClaims, identity: &Identity) -> bool {
-    claims.subject == identity.subject && *claims.issuer == *identity.issuer
+    *claims.subject == *identity.subject && *claims.issuer == *identity.issuer
 }

@@ -232,8 +232,7 @@ impl Keeper {
         let opened = self.mint.open(carrier, value).inspect_err(|unopenable| {
             self.count_unopenable(carrier, *unopenable);
         })?;
-        let held = self.ledger.hold(Arc::new(opened), now, self.clock.monotonic());
-        held.note_presented();
+        let held = self.take_up(opened, now);
         cache.insert(value, held.clone());
         Ok(held)
     }
@@ -246,9 +245,9 @@ impl Keeper {
         }
     }
 
-    /// Takes up a session that a login has just made.
+    /// Takes up a session that was opened, or that a login has just made.
     pub(crate) fn take_up(&self, opened: Arc<Opened>, now: Timestamp) -> Held {
-        self.ledger.hold(opened, now, self.clock.monotonic())
+        self.ledger.hold(opened, now, || self.clock.monotonic())
     }
 
     /// Weighs what a session needs now; re-seals it if that is due.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    clock::Timestamp,
+    clock::{Timestamp, millis},
     session::{Session, SessionId, Times},
 };
 
@@ -60,10 +60,11 @@ impl Schedule {
     pub(crate) fn new(session: &Session, lifetimes: &Lifetimes) -> Self {
         let Times { refreshed_at, access_expires_at, last_seen, absolute_end, .. } = session.times;
         let refreshable = session.tokens.refresh.is_some();
-        let life = access_expires_at.since(refreshed_at);
-        let delay = jitter(session.id, session.pair.generation, lifetimes.refresh_after / 10);
-        let due_at = refreshed_at.plus(lifetimes.refresh_after).plus(delay);
-        let ahead_at = access_expires_at.minus(REFRESH_AHEAD.min(life / 2));
+        let delay = jitter(session.id, session.pair.generation, lifetimes.refresh_after);
+        let due_at = refreshed_at.plus(lifetimes.refresh_after).plus_millis(delay);
+        let life = access_expires_at.as_millis().saturating_sub(refreshed_at.as_millis());
+        let ahead_at =
+            access_expires_at.minus(REFRESH_AHEAD).max(access_expires_at.minus_millis(life / 2));
         let reseal_at = last_seen.plus(RESEAL_AFTER.min(lifetimes.idle / RESEALS_PER_IDLE));
         let mut ends_at = absolute_end.min(last_seen.plus(lifetimes.idle));
         if !refreshable {
@@ -107,14 +108,14 @@ impl Schedule {
     }
 }
 
-/// A delay up to `most`, spread evenly over sessions and different for each generation, so that
-/// sessions of one second do not refresh in one second.
-fn jitter(id: SessionId, generation: u32, most: Duration) -> Duration {
+/// A delay of up to a tenth of `after`, in milliseconds: spread evenly over sessions and different for
+/// each generation, so that sessions of one second do not refresh in one second.
+fn jitter(id: SessionId, generation: u32, after: Duration) -> u64 {
     let spread =
         id.spread().wrapping_add(u64::from(generation).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
+    let most = millis(after) / 10;
     let delay = (u128::from(spread) * u128::from(most)) >> 64;
-    Duration::from_millis(u64::try_from(delay).unwrap_or(u64::MAX))
+    u64::try_from(delay).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -165,16 +166,16 @@ mod tests {
     /// F31.
     #[test]
     fn jitter_spreads_a_thousand_sessions_and_only_delays() {
-        let most = Duration::from_secs(180);
+        let after = Duration::from_secs(1800);
         let mut seconds = std::collections::HashSet::new();
         for _ in 0..1000 {
-            let delay = jitter(SessionId::random(), 0, most);
-            assert!(delay < most);
-            seconds.insert(delay.as_secs());
+            let delay = jitter(SessionId::random(), 0, after);
+            assert!(delay < 180_000);
+            seconds.insert(delay / 1000);
         }
         assert!(seconds.len() > 150, "only {} different seconds", seconds.len());
         let id = SessionId::random();
-        assert_ne!(jitter(id, 0, most), jitter(id, 1, most));
+        assert_ne!(jitter(id, 0, after), jitter(id, 1, after));
     }
 
     /// F33.

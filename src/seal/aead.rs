@@ -32,6 +32,20 @@ pub(super) fn seal(
     bytes
 }
 
+/// Opens the part of what [`seal`] made that is no longer clear: ciphertext and tag.
+pub(super) fn open_in_place<'a>(
+    key: &LessSafeKey,
+    nonce: [u8; envelope::NONCE_LEN],
+    associated: &[u8],
+    sealed: &'a mut [u8],
+) -> Result<&'a [u8], Unopenable> {
+    let nonce = Nonce::assume_unique_for_key(nonce);
+    match key.open_in_place(nonce, Aad::from(associated), sealed) {
+        Ok(payload) => Ok(payload),
+        Err(_) => Err(Unopenable::Broken),
+    }
+}
+
 /// Opens what [`seal`] made; `bytes` are those of `envelope`.
 pub(super) fn open(
     key: &LessSafeKey,
@@ -39,14 +53,7 @@ pub(super) fn open(
     associated: &[u8],
     mut bytes: Zeroizing<Vec<u8>>,
 ) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
-    let length = key
-        .open_in_place(
-            Nonce::assume_unique_for_key(nonce),
-            Aad::from(associated),
-            &mut bytes[envelope::HEAD_LEN..],
-        )
-        .map_err(|_| Unopenable::Broken)?
-        .len();
+    let length = open_in_place(key, nonce, associated, &mut bytes[envelope::HEAD_LEN..])?.len();
     bytes.truncate(envelope::HEAD_LEN + length);
     bytes.drain(..envelope::HEAD_LEN);
     Ok(bytes)

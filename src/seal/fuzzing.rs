@@ -6,7 +6,7 @@
     reason = "to panic is what an oracle is for"
 )]
 
-use super::{Purpose, Sealer};
+use super::{Purpose, Scratch, Sealer};
 use crate::{secret::SessionKey, session::Session};
 
 const NAME: &str = "__Host-lp_session_abc123";
@@ -20,8 +20,9 @@ pub fn sealed_value(data: &[u8]) -> bool {
     let key = SessionKey::from_bytes(&std::array::from_fn::<_, 32, _>(|index| index as u8 + 200));
     let sealer = Sealer::new(&[key.expect("a key")], Purpose::Session, "https://rp.example");
     let sealed = sealer.seal(NAME, data);
-    let opened = sealer.open(NAME, sealed.as_bytes()).expect("it was just sealed");
-    assert_eq!(*opened.payload, data);
+    let mut scratch = Scratch::new();
+    let opened = sealer.open(NAME, sealed.as_bytes(), &mut scratch).expect("it was just sealed");
+    assert_eq!(opened.payload, data);
     if let Some(session) = Session::from_payload(data, "the-client", None) {
         let again = session.to_payload("the-client");
         let back = Session::from_payload(&again, "the-client", None).expect("it was just written");
@@ -29,7 +30,7 @@ pub fn sealed_value(data: &[u8]) -> bool {
         assert_eq!(back.identity, session.identity);
         assert!(back.tokens.access == session.tokens.access);
     }
-    if sealer.open(NAME, data).is_err() {
+    if sealer.open(NAME, data, &mut Scratch::new()).is_err() {
         return false;
     }
     assert_eq!(data, SEALED.as_bytes(), "somebody else's value opens");

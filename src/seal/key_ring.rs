@@ -13,8 +13,8 @@ use crate::secret::SessionKey;
 const SALT: &[u8] = b"tower-lp-auth/v1";
 
 pub(super) struct KeyRing {
-    current: DerivedKey,
-    previous: Vec<DerivedKey>,
+    /// The first seals.
+    keys: Vec<DerivedKey>,
 }
 
 pub(super) struct DerivedKey {
@@ -30,21 +30,20 @@ impl KeyRing {
     ///
     /// If `keys` is empty: `build()` has refused that.
     pub(super) fn new(keys: &[SessionKey], purpose: &[u8]) -> Self {
-        let mut derived = keys.iter().map(|key| DerivedKey::new(key, purpose));
-        let current = derived.next().expect("the configuration holds at least one session key");
-        Self { current, previous: derived.collect() }
+        assert!(!keys.is_empty(), "the configuration holds at least one session key");
+        Self { keys: keys.iter().map(|key| DerivedKey::new(key, purpose)).collect() }
     }
 
-    pub(super) fn current(&self) -> &DerivedKey {
-        &self.current
+    /// All keys: the first seals.
+    #[inline]
+    pub(super) fn keys(&self) -> &[DerivedKey] {
+        &self.keys
     }
 
-    /// The key called `id`, and whether it is the one that seals.
-    pub(super) fn find(&self, id: &[u8; KEY_ID_LEN]) -> Option<(&DerivedKey, bool)> {
-        if self.current.id == *id {
-            return Some((&self.current, true));
-        }
-        self.previous.iter().find(|key| key.id == *id).map(|key| (key, false))
+    /// Which of the keys is called `id`.
+    #[inline]
+    pub(super) fn find(&self, id: &[u8; KEY_ID_LEN]) -> Option<usize> {
+        self.keys.iter().position(|key| key.id == *id)
     }
 }
 

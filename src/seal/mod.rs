@@ -1,22 +1,27 @@
 //! What the browser keeps: text that only this service can have made and only it can read.
 //!
 //! [`envelope`] splits the bytes, [`key_ring`] holds the keys derived from the session keys, [`aead`]
-//! seals one value, and [`Sealer`] puts them together for one purpose; [`vault`] does so for what a
-//! session store keeps. The cipher is AES-256-GCM-SIV (RFC 8452): random
+//! seals one value, and [`Sealer`] puts them together for one purpose, [`BoundSealer`] for one name as
+//! well, with [`Scratch`] as the room in which a value is opened; [`vault`] does so for what a session
+//! store keeps. The cipher is AES-256-GCM-SIV (RFC 8452): random
 //! nonces of 12 bytes may repeat at internet scale without giving anything away but equality.
 
 mod aead;
+mod bound;
 mod envelope;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod key_ring;
+mod scratch;
 mod vault;
 
-use zeroize::Zeroizing;
+pub(crate) use self::{
+    bound::BoundSealer,
+    scratch::Scratch,
+    vault::{RecordPlace, VaultSealer},
+};
 
-pub(crate) use self::vault::{RecordPlace, VaultSealer};
-
-use self::key_ring::KeyRing;
+use self::{envelope::Envelope, key_ring::KeyRing};
 use crate::secret::SessionKey;
 
 /// What a sealed value is for; a value sealed for one purpose never opens for another.
@@ -58,9 +63,9 @@ pub(crate) struct Sealer {
 }
 
 /// An opened value.
-pub(crate) struct Opened {
-    /// The payload; wiped on drop.
-    pub(crate) payload: Zeroizing<Vec<u8>>,
+pub(crate) struct Opened<'a> {
+    /// The payload, in the [`Scratch`] that wipes it.
+    pub(crate) payload: &'a [u8],
     /// Whether the key that seals today sealed it too.
     pub(crate) current_key: bool,
 }
@@ -84,31 +89,49 @@ impl Unopenable {
 }
 
 impl Sealer {
+    /// The same for values of one name alone.
+    pub(crate) fn bound_to(self, name: &str) -> BoundSealer {
+        BoundSealer::new(self, name)
+    }
+
     pub(crate) fn new(keys: &[SessionKey], purpose: Purpose, origin: &str) -> Self {
         Self { ring: KeyRing::new(keys, purpose.label()), purpose, origin: origin.into() }
     }
 
     /// Seals `payload` for the cookie called `name`; the result is base64url without padding.
     pub(crate) fn seal(&self, name: &str, payload: &[u8]) -> String {
-        let sealing = self.ring.current();
+        let sealing = &self.ring.keys()[0];
         let bound = self.associated_data(&sealing.id, name);
         let bytes = aead::seal(&sealing.key, &sealing.id, &bound, payload);
         base64_simd::URL_SAFE_NO_PAD.encode_to_string(bytes)
     }
 
     /// Opens what [`Sealer::seal`] made for the same name, origin and purpose.
-    pub(crate) fn open(&self, name: &str, text: &[u8]) -> Result<Opened, Unopenable> {
-        if text.len() > MAX_SEALED {
-            return Err(Unopenable::Broken);
-        }
-        let bytes =
-            base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text).map_err(|_| Unopenable::Broken)?;
-        let bytes = Zeroizing::new(bytes);
-        let (key_id, nonce) = aead::head(&bytes)?;
-        let (opening, current_key) = self.ring.find(&key_id).ok_or(Unopenable::Foreign)?;
-        let bound = self.associated_data(&key_id, name);
-        let payload = aead::open(&opening.key, nonce, &bound, bytes)?;
-        Ok(Opened { payload, current_key })
+    pub(crate) fn open<'a>(
+        &self,
+        name: &str,
+        text: &[u8],
+        scratch: &'a mut Scratch,
+    ) -> Result<Opened<'a>, Unopenable> {
+        let bound = |index: usize| self.associated_data(&self.ring.keys()[index].id, name);
+        self.open_bound(bound, text, scratch)
+    }
+
+    /// The same, with what the value is bound to under the key at an index.
+    #[inline]
+    fn open_bound<'a, B: AsRef<[u8]>>(
+        &self,
+        bound: impl FnOnce(usize) -> B,
+        text: &[u8],
+        scratch: &'a mut Scratch,
+    ) -> Result<Opened<'a>, Unopenable> {
+        let bytes = scratch.decode(text).ok_or(Unopenable::Broken)?;
+        let Envelope { key_id, nonce } = Envelope::parse(bytes)?;
+        let index = self.ring.find(key_id).ok_or(Unopenable::Foreign)?;
+        let (key, nonce) = (&self.ring.keys()[index].key, *nonce);
+        let sealed = &mut bytes[envelope::HEAD_LEN..];
+        let payload = aead::open_in_place(key, nonce, bound(index).as_ref(), sealed)?;
+        Ok(Opened { payload, current_key: index == 0 })
     }
 
     /// Whether a text begins with this version and the id of a key that is known here.

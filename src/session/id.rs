@@ -1,6 +1,9 @@
 //! What names a session, and what orders everything that is known of it.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{BuildHasherDefault, Hash, Hasher},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +12,7 @@ use crate::secret::random_bytes;
 /// The random id of a session: made at login, kept through every re-seal.
 ///
 /// It never leaves the seal; `Debug` does not show it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SessionId([u8; 16]);
 
 impl SessionId {
@@ -23,10 +26,45 @@ impl SessionId {
         Self(*head)
     }
 
+    pub(super) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// A number that is spread evenly over the ids, for shards and jitter.
     pub(crate) fn spread(self) -> u64 {
         let (head, _) = self.0.split_first_chunk::<8>().expect("an id has 16 bytes");
         u64::from_le_bytes(*head)
+    }
+}
+
+impl Hash for SessionId {
+    /// By the half that [`SessionId::spread`] leaves: the ids of one shard have that in common.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (_, tail) = self.0.split_last_chunk::<8>().expect("an id has 16 bytes");
+        state.write_u64(u64::from_le_bytes(*tail));
+    }
+}
+
+/// Hashes the ids of sessions: they are drawn at random, or are hashes, and nobody else chooses one.
+#[derive(Default)]
+pub(super) struct IdHasher(u64);
+
+/// What makes an [`IdHasher`].
+pub(super) type BuildIdHasher = BuildHasherDefault<IdHasher>;
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 ^= number;
     }
 }
 

@@ -1,8 +1,9 @@
 //! What changed in this process: session id → [`Track`].
 //!
 //! Every session that is held has a track here, so that all who hold it learn of its end. Tracks
-//! that nothing has happened to are dropped as soon as nobody holds them; the others (refreshed,
-//! re-sealed, logged out) are kept until the session's absolute end, up to a limit.
+//! that nothing has happened to are dropped soon after nobody holds them any more; the others
+//! (refreshed, re-sealed, logged out) are kept until the session's absolute end, up to a limit. Tracks
+//! are looked through a few at a call, so that a call costs the same however many there are.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -15,7 +16,7 @@ use std::{
 
 use super::{
     Held, Opened,
-    id::SessionId,
+    id::{BuildIdHasher, SessionId},
     mint::Minted,
     track::{Change, Known, Phase, Sighting, Track},
 };
@@ -54,9 +55,13 @@ pub(crate) struct Ledger {
 
 #[derive(Default)]
 struct Shard {
-    tracks: HashMap<SessionId, Arc<Track>>,
-    /// After this monotonic time the shard is swept again.
-    next_sweep: Duration,
+    tracks: HashMap<SessionId, Arc<Track>, BuildIdHasher>,
+    /// The same tracks once more, in the order in which a sweep looks at them: backwards.
+    swept: Vec<Arc<Track>>,
+    /// So many of them the sweep under way has still to look at.
+    unswept: usize,
+    /// When the last sweep began.
+    swept_at: Timestamp,
 }
 
 /// Sessions per shard from which on a further shard pays.
@@ -65,6 +70,13 @@ const MAX_SHARDS: usize = 1024;
 
 /// Ended and unheld entries are swept out this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// So many tracks one call looks at while a sweep is under way: what it costs does not grow with their
+/// number.
+const SWEEP_STEP: usize = 8;
+
+/// Who holds a track that nobody else does: the map and the list of its shard.
+const UNHELD: usize = 2;
 
 /// When a limit is hit this part is freed at once, so that the search for victims is rare.
 const BATCH: usize = 16;
@@ -89,12 +101,18 @@ impl Ledger {
     }
 
     /// The track of an opened session, new if nothing is known of it.
-    pub(crate) fn hold(&self, opened: Arc<Opened>, now: Timestamp, monotonic: Duration) -> Held {
-        let session = &opened.session;
-        let sighting = Sighting::of(&opened);
-        let track = self.track(sighting, now, monotonic);
+    ///
+    /// If its pair is the highest, a browser has got that: the requests that follow find the session
+    /// opened and need not note it. The clock is read only if need be.
+    pub(crate) fn hold(
+        &self,
+        opened: Arc<Opened>,
+        now: Timestamp,
+        monotonic: impl Fn() -> Duration,
+    ) -> Held {
+        let track = self.find_track(Sighting::of(&opened), now, monotonic);
         let mut known = track.lock();
-        known.presented |= session.pair >= known.highest;
+        known.presented |= opened.session.pair >= known.highest;
         drop(known);
         Held { opened, track }
     }
@@ -106,17 +124,28 @@ impl Ledger {
         now: Timestamp,
         monotonic: Duration,
     ) -> Arc<Track> {
+        self.find_track(sighting, now, || monotonic)
+    }
+
+    #[inline]
+    fn find_track(
+        &self,
+        sighting: Sighting,
+        now: Timestamp,
+        monotonic: impl Fn() -> Duration,
+    ) -> Arc<Track> {
         let mut shard = self.shard(sighting.id);
-        if monotonic >= shard.next_sweep {
-            shard.next_sweep = monotonic.saturating_add(SWEEP_EVERY);
-            self.sweep(&mut shard, now, monotonic);
+        if shard.wants_sweep(now) {
+            self.sweep(&mut shard, now, &monotonic);
         }
-        let track = shard
-            .tracks
-            .entry(sighting.id)
-            .or_insert_with(|| Arc::new(Track::new(sighting, (now, monotonic))));
-        let track = Arc::clone(track);
-        self.make_room(&mut shard, &track);
+        if let Some(track) = shard.tracks.get(&sighting.id) {
+            return Arc::clone(track);
+        }
+        let track = Arc::new(Track::new(sighting, (now, monotonic())));
+        shard.insert(&track);
+        if shard.tracks.len() > self.limit() {
+            self.make_room(&mut shard, &track, now, &monotonic);
+        }
         track
     }
 
@@ -203,44 +232,68 @@ impl Ledger {
         lock(&self.shards[index])
     }
 
-    /// Removes what is over and what nobody holds and nothing happened to.
-    fn sweep(&self, shard: &mut Shard, now: Timestamp, monotonic: Duration) {
-        shard.tracks.retain(|_, track| {
-            let held = Arc::strong_count(track) > 1;
-            // By both clocks: the wall clock may be wrong for a while, and set right then.
-            let over = now >= track.absolute_end && monotonic >= track.kept_until;
-            if held {
-                return true;
+    /// How many entries a shard has at most.
+    fn limit(&self) -> usize {
+        self.limits.entries.div_ceil(self.shards.len()).max(1)
+    }
+
+    /// Looks at the next few tracks, and removes what is over and what nobody holds and nothing
+    /// happened to.
+    fn sweep(&self, shard: &mut Shard, now: Timestamp, monotonic: impl Fn() -> Duration) {
+        for _ in 0..SWEEP_STEP.min(shard.unswept) {
+            shard.unswept -= 1;
+            let track = &shard.swept[shard.unswept];
+            if Arc::strong_count(track) > UNHELD {
+                continue;
             }
-            if !over && weight(track) != Weight::Nothing {
+            let mut known = track.lock();
+            // By both clocks: the wall clock may be wrong for a while, and set right then.
+            let over = now >= track.absolute_end && monotonic() >= track.kept_until;
+            if !over && weight(track, &known) != Weight::Nothing {
                 // The next request with it loads it anew.
-                track.lock().latest = None;
-                return true;
+                known.latest = None;
+                continue;
             }
             // Nobody else has it, and nobody can get it while the shard is locked.
-            self.drop_result(&mut track.lock());
-            false
-        });
-        if shard.tracks.capacity() > 4 * shard.tracks.len().max(64) {
-            shard.tracks.shrink_to_fit();
+            self.drop_result(&mut known);
+            drop(known);
+            shard.tracks.remove(&track.id);
+            // The last one takes its place: it has been looked at.
+            shard.swept.swap_remove(shard.unswept);
+        }
+        if shard.unswept == 0 {
+            shard.shrink();
         }
     }
 
-    /// Keeps the shard within its part of the limit; `spared` has just been asked for.
-    fn make_room(&self, shard: &mut Shard, spared: &Arc<Track>) {
-        let limit = self.limits.entries.div_ceil(self.shards.len()).max(1);
-        if shard.tracks.len() <= limit {
-            return;
+    /// Keeps a shard that is full within its part of the limit; `spared` has just been asked for.
+    fn make_room(
+        &self,
+        shard: &mut Shard,
+        spared: &Arc<Track>,
+        now: Timestamp,
+        monotonic: impl Fn() -> Duration,
+    ) {
+        if shard.unswept == 0 {
+            shard.begin_sweep(now);
         }
+        self.sweep(shard, now, monotonic);
+        let limit = self.limit();
+        let Some(excess) = shard.tracks.len().checked_sub(limit).filter(|excess| *excess > 0)
+        else {
+            return;
+        };
         let mut candidates: Vec<_> = shard
-            .tracks
-            .values()
+            .swept
+            .iter()
             .filter(|track| !Arc::ptr_eq(track, spared))
-            .map(|track| (weight(track), track.absolute_end, track.id))
+            .map(|track| (weight(track, &track.lock()), track.absolute_end, track.id))
             .filter(|(weight, ..)| *weight != Weight::Needed)
             .collect();
-        candidates.sort_unstable_by_key(|(weight, end, _)| (*weight, *end));
-        let spare = shard.tracks.len() - limit + limit / BATCH;
+        let spare = excess + limit / BATCH;
+        if spare < candidates.len() {
+            candidates.select_nth_unstable_by_key(spare, |(weight, end, _)| (*weight, *end));
+        }
         for (weight, _, id) in candidates.into_iter().take(spare) {
             let Entry::Occupied(entry) = shard.tracks.entry(id) else { continue };
             let track = Arc::clone(entry.get());
@@ -256,6 +309,41 @@ impl Ledger {
             if weight != Weight::Nothing {
                 self.evicted_entries.fetch_add(1, Ordering::Relaxed);
             }
+        }
+        shard.swept.retain(|track| shard.tracks.contains_key(&track.id));
+        shard.unswept = shard.unswept.min(shard.swept.len());
+    }
+}
+
+impl Shard {
+    fn insert(&mut self, track: &Arc<Track>) {
+        self.tracks.insert(track.id, Arc::clone(track));
+        self.swept.push(Arc::clone(track));
+    }
+
+    /// Whether a sweep is under way, or time has come for one.
+    #[inline]
+    fn wants_sweep(&mut self, now: Timestamp) -> bool {
+        // A wall clock will do: one that is set back brings the next sweep forward, no more.
+        if now.since(self.swept_at).max(self.swept_at.since(now)) >= SWEEP_EVERY {
+            self.begin_sweep(now);
+        }
+        self.unswept > 0
+    }
+
+    fn begin_sweep(&mut self, now: Timestamp) {
+        self.swept_at = now;
+        self.unswept = self.swept.len();
+    }
+
+    /// Gives back memory after many tracks have gone.
+    fn shrink(&mut self) {
+        let few = 4 * self.tracks.len().max(64);
+        if self.tracks.capacity() > few {
+            self.tracks.shrink_to_fit();
+        }
+        if self.swept.capacity() > few {
+            self.swept.shrink_to_fit();
         }
     }
 }
@@ -277,8 +365,7 @@ enum Weight {
     Needed,
 }
 
-fn weight(track: &Track) -> Weight {
-    let known = track.lock();
+fn weight(track: &Track, known: &Known) -> Weight {
     if known.is_needed() {
         Weight::Needed
     } else if track.phase() == Phase::Ended

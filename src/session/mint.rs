@@ -15,16 +15,14 @@ use crate::{
     account::AccountId,
     clock::Timestamp,
     refresh::{Lifetimes, Schedule},
-    seal::{MAX_SEALED, Sealer, Unopenable},
+    seal::{BoundSealer, MAX_SEALED, Opened as Unsealed, Scratch, Sealer, Unopenable},
     secret::SessionToken,
 };
 
 /// Makes session cookies and session tokens.
 pub(crate) struct Mint {
-    sealers: Sealers,
-    /// In place of a cookie's name inside the seal of a token: with the redirect URI, as a cookie's name
-    /// has it, so that no token moves to another application of the same origin.
-    token_name: Box<str>,
+    cookie: BoundSealer,
+    token: BoundSealer,
     names: CookieNames,
     client_id: Box<str>,
     account: AccountId,
@@ -81,8 +79,11 @@ impl Mint {
         account: AccountId,
         lifetimes: Lifetimes,
     ) -> Self {
-        let token_name = format!("session token of {redirect_uri}").into();
-        Self { sealers, token_name, names, client_id: client_id.into(), account, lifetimes }
+        let cookie = sealers.cookie.bound_to(names.session());
+        // In place of a cookie's name: with the redirect URI, as a cookie's name has it, so that no token
+        // moves to another application of the same origin.
+        let token = sealers.token.bound_to(&format!("session token of {redirect_uri}"));
+        Self { cookie, token, names, client_id: client_id.into(), account, lifetimes }
     }
 
     /// The account whose users sign in here.
@@ -101,12 +102,14 @@ impl Mint {
     }
 
     /// Opens the value of a session cookie or a session token: one of this client and this account.
-    pub(crate) fn open(&self, carrier: Carrier, value: &[u8]) -> Result<Opened, Unopenable> {
-        let opened = self.unseal(carrier, value)?;
-        let session = Session::from_payload(&opened.payload, &self.client_id, Some(&self.account))
+    pub(crate) fn open(&self, carrier: Carrier, value: &[u8]) -> Result<Arc<Opened>, Unopenable> {
+        let mut scratch = Scratch::new();
+        let opened = self.unseal(carrier, value, &mut scratch)?;
+        let session = Session::from_payload(opened.payload, &self.client_id, Some(&self.account))
             .ok_or(Unopenable::Broken)?;
         let schedule = Schedule::new(&session, &self.lifetimes);
-        Ok(Opened { session, schedule, current_key: opened.current_key, stored: None })
+        let current_key = opened.current_key;
+        Ok(Arc::new(Opened { session, schedule, current_key, stored: None }))
     }
 
     /// The Set-Cookie of a session; its Max-Age counts to the absolute end.
@@ -116,7 +119,7 @@ impl Mint {
         now: Timestamp,
     ) -> Result<HeaderValue, TooLarge> {
         let payload = zeroize::Zeroizing::new(session.to_payload(&self.client_id));
-        let value = self.sealers.cookie.seal(self.names.session(), &payload);
+        let value = self.cookie.seal(&payload);
         let max_age = session.times.absolute_end.since(now);
         let line = self.names.set(self.names.session(), &value, max_age);
         if line.len() > MAX_LINE {
@@ -128,27 +131,34 @@ impl Mint {
     /// The session token of a session; `None` if it is larger than any that is opened again.
     pub(crate) fn token(&self, session: &Session) -> Option<SessionToken> {
         let payload = zeroize::Zeroizing::new(session.to_payload(&self.client_id));
-        let token = self.sealers.token.seal(&self.token_name, &payload);
+        let token = self.token.seal(&payload);
         (token.len() <= MAX_SEALED).then(|| SessionToken::new(token))
     }
 
     /// The session token of a stored session: it never changes in what it opens.
     pub(crate) fn voucher_token(&self, voucher: &Voucher) -> SessionToken {
         let payload = voucher.to_payload(&self.client_id, &self.account);
-        SessionToken::new(self.sealers.token.seal(&self.token_name, &payload))
+        SessionToken::new(self.token.seal(&payload))
     }
 
     /// Whether a text begins as the tokens do that are made under a key known here. A stranger's does not,
     /// but for one in 2^40.
     pub(crate) fn looks_like_token(&self, text: &[u8]) -> bool {
-        self.sealers.token.looks_own(text)
+        self.token.looks_own(text)
     }
 
-    fn unseal(&self, carrier: Carrier, value: &[u8]) -> Result<crate::seal::Opened, Unopenable> {
-        match carrier {
-            Carrier::Cookie => self.sealers.cookie.open(self.names.session(), value),
-            Carrier::Token => self.sealers.token.open(&self.token_name, value),
-        }
+    #[inline]
+    fn unseal<'a>(
+        &self,
+        carrier: Carrier,
+        value: &[u8],
+        scratch: &'a mut Scratch,
+    ) -> Result<Unsealed<'a>, Unopenable> {
+        let sealer = match carrier {
+            Carrier::Cookie => &self.cookie,
+            Carrier::Token => &self.token,
+        };
+        sealer.open(value, scratch)
     }
 
     /// Opens the value of the cookie or token of a stored session; also says whether today's key
@@ -159,15 +169,16 @@ impl Mint {
         value: &[u8],
         keys: &KeyNames,
     ) -> Result<(Voucher, bool), Unopenable> {
-        let opened = self.unseal(carrier, value)?;
-        let voucher = Voucher::from_payload(&opened.payload, keys, &self.client_id, &self.account);
+        let mut scratch = Scratch::new();
+        let opened = self.unseal(carrier, value, &mut scratch)?;
+        let voucher = Voucher::from_payload(opened.payload, keys, &self.client_id, &self.account);
         Ok((voucher.ok_or(Unopenable::Broken)?, opened.current_key))
     }
 
     /// The Set-Cookie of a stored session.
     pub(crate) fn voucher_cookie(&self, voucher: &Voucher, now: Timestamp) -> HeaderValue {
         let payload = voucher.to_payload(&self.client_id, &self.account);
-        let value = self.sealers.cookie.seal(self.names.session(), &payload);
+        let value = self.cookie.seal(&payload);
         self.names.set(self.names.session(), &value, voucher.absolute_end.since(now))
     }
 

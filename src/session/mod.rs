@@ -1,6 +1,7 @@
 //! What is known of a signed-in user.
 //!
-//! [`record`] is a session's content, [`id`] what names and orders it, [`cookie`] how it travels,
+//! [`record`] is a session's content ([`subject`] whose it is, [`wire`] how its bytes are read), [`id`]
+//! what names and orders it, [`cookie`] how it travels,
 //! [`carrier`] in what, [`mint`] the one place where its Set-Cookie and its token are made, [`caches`] spare opening it again, and
 //! [`ledger`] keeps what changed about it in this process ([`track`] of one session). Where sessions
 //! are kept in a [`store`], the cookie holds a [`voucher`] for a record in the [`vault`], and [`pulse`] knows whether the store
@@ -17,9 +18,11 @@ mod mint;
 mod pulse;
 mod record;
 pub(crate) mod store;
+mod subject;
 mod track;
 mod vault;
 mod voucher;
+mod wire;
 
 pub(crate) use self::{
     caches::Caches,
@@ -78,14 +81,5 @@ impl Held {
 
     pub(crate) fn pair(&self) -> Pair {
         self.opened.session.pair
-    }
-
-    /// Notes that a browser has got the highest pair, if this is it. Called when its cookie is first
-    /// opened: the requests that follow find it opened and do not lock.
-    pub(crate) fn note_presented(&self) {
-        let mut known = self.track.lock();
-        if self.pair() == known.highest {
-            known.presented = true;
-        }
     }
 }

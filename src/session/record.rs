@@ -3,9 +3,14 @@
 use std::borrow::Cow;
 
 use hex_simd::AsciiCase;
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
+use zeroize::Zeroizing;
 
-use super::id::{Pair, SessionId};
+use super::{
+    id::{Pair, SessionId},
+    subject::Subject,
+    wire::Reader,
+};
 use crate::{
     account::AccountId,
     clock::Timestamp,
@@ -28,7 +33,7 @@ pub(crate) struct Session {
 /// Who the id_token said it is, at login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
-    pub(crate) subject: Box<str>,
+    pub(crate) subject: Subject,
     pub(crate) issuer: Issuer,
     pub(crate) is_admin: bool,
     pub(crate) is_lpa: bool,
@@ -72,8 +77,8 @@ pub(crate) struct Times {
 /// Eight bytes that tell logins apart.
 pub(crate) type LoginMark = [u8; 8];
 
-/// The bytes of version 1, in this order.
-#[derive(Serialize, Deserialize)]
+/// The bytes of version 1, in this order. [`Session::from_payload`] reads them.
+#[derive(Serialize)]
 struct Wire<'a> {
     client: &'a str,
     account: &'a str,
@@ -83,9 +88,7 @@ struct Wire<'a> {
     issuer: &'a str,
     is_admin: bool,
     is_lpa: bool,
-    #[serde(borrow)]
     access: Token<'a>,
-    #[serde(borrow)]
     refresh: Option<Token<'a>>,
     scope: Option<&'a str>,
     authenticated_at: u64,
@@ -97,35 +100,14 @@ struct Wire<'a> {
 }
 
 /// A token: half as long when it is lowercase hex, as Sentinel's are.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 enum Token<'a> {
-    Hex(#[serde(borrow)] TokenBytes<'a>),
+    Hex(#[serde(serialize_with = "as_bytes")] Zeroizing<Vec<u8>>),
     Text(&'a str),
 }
 
-/// Decoded hex: borrowed when read, owned when written.
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct TokenBytes<'a>(#[serde(borrow, with = "bytes_cow")] Cow<'a, [u8]>);
-
-mod bytes_cow {
-    use std::borrow::Cow;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[expect(clippy::ptr_arg, reason = "serde hands over the field as it is")]
-    pub(super) fn serialize<S: Serializer>(
-        bytes: &Cow<'_, [u8]>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(bytes)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Cow<'de, [u8]>, D::Error> {
-        <&'de [u8]>::deserialize(deserializer).map(Cow::Borrowed)
-    }
+fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
 }
 
 impl<'a> Token<'a> {
@@ -134,18 +116,31 @@ impl<'a> Token<'a> {
         if text.bytes().all(lowercase_hex)
             && let Ok(bytes) = hex_simd::decode_to_vec(text)
         {
-            Self::Hex(TokenBytes(Cow::Owned(bytes)))
+            Self::Hex(Zeroizing::new(bytes))
         } else {
             Self::Text(text)
         }
     }
+}
 
-    fn to_text(&self) -> String {
-        match self {
-            Self::Hex(TokenBytes(bytes)) => hex_simd::encode_to_string(&**bytes, AsciiCase::Lower),
-            Self::Text(text) => (*text).to_owned(),
-        }
+fn read_token(reader: &mut Reader<'_>) -> Option<String> {
+    match reader.byte()? {
+        0 => Some(hex_simd::encode_to_string(reader.bytes()?, AsciiCase::Lower)),
+        1 => Some(reader.text()?.to_owned()),
+        _ => None,
     }
+}
+
+fn read_issuer(reader: &mut Reader<'_>) -> Option<Issuer> {
+    match reader.bytes()? {
+        b"Sentinel" => Some(Cow::Borrowed("Sentinel")),
+        other => Some(issuer(str::from_utf8(other).ok()?)),
+    }
+}
+
+#[inline]
+fn read_time(reader: &mut Reader<'_>) -> Option<Timestamp> {
+    reader.number().map(Timestamp::from_millis)
 }
 
 impl Session {
@@ -187,38 +182,46 @@ impl Session {
         client: &str,
         account: Option<&AccountId>,
     ) -> Option<Self> {
-        let (wire, rest) = postcard::take_from_bytes::<Wire<'_>>(payload).ok()?;
-        if !rest.is_empty() || wire.client != client {
+        let mut reader = Reader::new(payload);
+        if reader.bytes()? != client.as_bytes() {
             return None;
         }
-        let account = match account {
-            Some(account) => (*account == *wire.account).then(|| account.clone())?,
-            None => wire.account.parse().ok()?,
+        let account = match (reader.bytes()?, account) {
+            (its, Some(account)) if account.as_str().as_bytes() == its => account.clone(),
+            (_, Some(_)) => return None,
+            (its, None) => str::from_utf8(its).ok()?.parse().ok()?,
         };
-        Some(Self {
-            id: wire.id,
-            pair: wire.pair,
+        let session = Self {
+            id: SessionId::from_bytes(reader.array()?),
+            pair: Pair { generation: reader.short()?, sequence: reader.short()? },
             account,
             identity: Identity {
-                subject: wire.subject.into(),
-                issuer: issuer(wire.issuer),
-                is_admin: wire.is_admin,
-                is_lpa: wire.is_lpa,
+                subject: Subject::from_utf8(reader.bytes()?)?,
+                issuer: read_issuer(&mut reader)?,
+                is_admin: reader.flag()?,
+                is_lpa: reader.flag()?,
             },
             tokens: Tokens {
-                access: AccessToken::new(wire.access.to_text()),
-                refresh: wire.refresh.map(|token| RefreshToken::new(token.to_text())),
-                scope: wire.scope.map(Into::into),
+                access: AccessToken::new(read_token(&mut reader)?),
+                refresh: match reader.flag()? {
+                    true => Some(RefreshToken::new(read_token(&mut reader)?)),
+                    false => None,
+                },
+                scope: match reader.flag()? {
+                    true => Some(reader.text()?.into()),
+                    false => None,
+                },
             },
             times: Times {
-                authenticated_at: Timestamp::from_millis(wire.authenticated_at),
-                refreshed_at: Timestamp::from_millis(wire.refreshed_at),
-                access_expires_at: Timestamp::from_millis(wire.access_expires_at),
-                last_seen: Timestamp::from_millis(wire.last_seen),
-                absolute_end: Timestamp::from_millis(wire.absolute_end),
+                authenticated_at: read_time(&mut reader)?,
+                refreshed_at: read_time(&mut reader)?,
+                access_expires_at: read_time(&mut reader)?,
+                last_seen: read_time(&mut reader)?,
+                absolute_end: read_time(&mut reader)?,
             },
-            login: wire.login,
-        })
+            login: reader.array()?,
+        };
+        reader.is_at_end().then_some(session)
     }
 }
 

@@ -102,7 +102,7 @@ impl UserBuilder {
             pair: Pair::default(),
             account: self.account,
             identity: Identity {
-                subject: self.id.into(),
+                subject: (*self.id).into(),
                 issuer: "Sentinel".into(),
                 is_admin: self.is_admin,
                 is_lpa: self.is_lpa,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     refresh::{Lifetimes, Schedule},
-    session::{Pair, Session, tests::sample},
+    session::{Pair, Session, WIDEST_JUMP, tests::sample},
 };
 
 const LIMITS: LedgerLimits = LedgerLimits { entries: 4, results: 3 };
@@ -17,7 +17,7 @@ fn opened(session: Session) -> Arc<Opened> {
 }
 
 fn hold(ledger: &Ledger, session: &Session) -> Held {
-    ledger.hold(opened(session.clone()), session.times.authenticated_at, Duration::ZERO)
+    ledger.hold(opened(session.clone()), session.times.authenticated_at, || Duration::ZERO)
 }
 
 fn refreshed(session: &Session) -> Session {
@@ -63,19 +63,63 @@ fn an_end_is_remembered_without_anybody_holding_it() {
     let session = sample();
     ledger.end(&hold(&ledger, &session).track);
     let later = session.times.absolute_end.minus(Duration::from_secs(1));
-    let again = ledger.hold(opened(session.clone()), later, Duration::from_secs(3600));
+    let again = ledger.hold(opened(session.clone()), later, || Duration::from_secs(3600));
     assert_eq!(again.track.phase(), Phase::Ended);
 }
 
 #[test]
 fn what_nobody_holds_and_nothing_happened_to_is_swept() {
-    let ledger = Ledger::new(LedgerLimits { entries: 100, results: 3 });
-    for _ in 0..20 {
+    let ledger = Ledger::new(LedgerLimits { entries: 1000, results: 3 });
+    let changed = sample();
+    ledger.end(&hold(&ledger, &changed).track);
+    let held = hold(&ledger, &sample());
+    for _ in 0..500 {
         drop(hold(&ledger, &sample()));
     }
-    let held = ledger.hold(opened(sample()), Timestamp::default(), Duration::from_secs(60));
-    assert_eq!(ledger.shard(held.track.id).tracks.len(), 1);
+    assert_eq!(tracks(&ledger), 502);
+    let later = changed.times.authenticated_at.plus(SWEEP_EVERY);
+    for _ in 0..502_usize.div_ceil(SWEEP_STEP) {
+        let before = tracks(&ledger);
+        ledger.hold(Arc::clone(&held.opened), later, || SWEEP_EVERY);
+        assert!(before - tracks(&ledger) <= SWEEP_STEP, "one call did the work of many");
+    }
+    assert_eq!(tracks(&ledger), 2);
     assert_eq!(ledger.evictions(), (0, 0));
+}
+
+/// However many sessions come, what nobody holds and nothing happened to makes room for them: nobody
+/// looks at all entries, and what is held or has changed stays.
+#[test]
+fn more_sessions_than_entries_displace_none_that_is_held_or_changed() {
+    let ledger = Ledger::new(LedgerLimits { entries: 100, results: 3 });
+    let kept: Vec<_> = (0..50).map(|_| hold(&ledger, &sample())).collect();
+    for held in &kept[..25] {
+        ledger.end(&held.track);
+    }
+    for _ in 0..10_000 {
+        drop(hold(&ledger, &sample()));
+        assert!(tracks(&ledger) <= 100);
+    }
+    assert!(kept.iter().all(|held| held.track.phase() != Phase::Dropped));
+    assert_eq!(ledger.evictions(), (0, 0));
+}
+
+/// A wall clock that was wrong brings sweeps forward and never keeps them off.
+#[test]
+fn a_clock_that_is_set_back_does_not_keep_sweeps_off() {
+    let ledger = Ledger::new(LedgerLimits { entries: 1000, results: 3 });
+    let held = hold(&ledger, &sample());
+    drop(hold(&ledger, &sample()));
+    for (at, left) in [(WIDEST_JUMP, 1), (Duration::ZERO, 1)] {
+        let now = held.opened.session.times.authenticated_at.plus(at);
+        ledger.hold(Arc::clone(&held.opened), now, || Duration::ZERO);
+        assert_eq!(tracks(&ledger), left, "at {at:?}");
+        drop(ledger.hold(opened(sample()), now, || Duration::ZERO));
+    }
+}
+
+fn tracks(ledger: &Ledger) -> usize {
+    ledger.shards.iter().map(|shard| lock(shard).tracks.len()).sum()
 }
 
 #[test]
@@ -145,15 +189,16 @@ fn a_session_that_is_watched_does_not_give_way() {
     let ledger = Ledger::new(LIMITS);
     let watched = hold(&ledger, &sample());
     let signal = watched.track.lock().watch();
-    // Which of several equals gives way is chance: so many leave none to it.
-    let fill = || (0..50 * LIMITS.entries).for_each(|_| drop(hold(&ledger, &sample())));
-    fill();
+    // All are held, for what nobody holds gives way first. Which of several equals does is chance: so
+    // many leave none to it.
+    let fill = || (0..50 * LIMITS.entries).map(|_| hold(&ledger, &sample())).collect::<Vec<_>>();
+    drop(fill());
     assert_eq!(watched.track.phase(), Phase::Live);
     assert!(matches!(ledger.end(&hold(&ledger, &watched.opened.session).track), Ending::Now(_)));
     assert!(signal.has_changed().unwrap(), "whoever watches is told");
 
     let unwatched = hold(&ledger, &sample());
     drop(unwatched.track.lock().watch());
-    fill();
+    drop(fill());
     assert_eq!(unwatched.track.phase(), Phase::Dropped);
 }

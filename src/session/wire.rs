@@ -1,0 +1,162 @@
+//! Reads what postcard has written.
+//!
+//! Postcard reads it too, at three times the cost: a session is opened for each request that the cache
+//! does not know. The format is specified: numbers are varints of seven bits a byte, the lowest first;
+//! texts and bytes have their length in front; flags, options and variants of an enum are one byte.
+
+/// What is left to read. Whatever does not fit is `None`.
+pub(super) struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    #[inline]
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    #[inline]
+    pub(super) fn byte(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(byte)
+    }
+
+    #[inline]
+    pub(super) fn flag(&mut self) -> Option<bool> {
+        match self.byte()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (array, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*array)
+    }
+
+    #[inline]
+    pub(super) fn number(&mut self) -> Option<u64> {
+        // Most lengths are one byte, and times are six: of those the bits are drawn together at once.
+        if let Some((&small @ 0..0x80, rest)) = self.0.split_first() {
+            self.0 = rest;
+            return Some(small.into());
+        }
+        match self.0.first_chunk() {
+            Some(word) => self.number_in(u64::from_le_bytes(*word)),
+            None => self.number_by_bytes(),
+        }
+    }
+
+    /// A number, of which these are the first eight bytes.
+    #[inline]
+    fn number_in(&mut self, word: u64) -> Option<u64> {
+        let ends = !word & 0x8080_8080_8080_8080;
+        if ends == 0 {
+            return self.number_by_bytes();
+        }
+        // All bits up to that of the first byte that ends a number.
+        let own = word & (ends ^ (ends - 1)) & 0x7f7f_7f7f_7f7f_7f7f;
+        let pairs = own & 0x007f_007f_007f_007f | (own & 0x7f00_7f00_7f00_7f00) >> 1;
+        let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+        let number = fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4;
+        self.0 = self.0.get(ends.trailing_zeros() as usize / 8 + 1..)?;
+        Some(number)
+    }
+
+    #[inline(never)]
+    fn number_by_bytes(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for place in (0..63).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << place;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        // Of the tenth byte there is room for one bit.
+        match self.byte()? {
+            byte @ 0..=1 => Some(number | u64::from(byte) << 63),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn short(&mut self) -> Option<u32> {
+        self.number()?.try_into().ok()
+    }
+
+    #[inline]
+    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.number()?).ok()?;
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
+    #[inline]
+    pub(super) fn text(&mut self) -> Option<&'a str> {
+        str::from_utf8(self.bytes()?).ok()
+    }
+
+    pub(super) const fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Everything<'a> = (u64, u32, bool, &'a str, &'a [u8], [u8; 3]);
+
+    fn read<'a>(bytes: &'a [u8]) -> Option<(Everything<'a>, usize)> {
+        let mut reader = Reader::new(bytes);
+        let everything = (
+            reader.number()?,
+            reader.short()?,
+            reader.flag()?,
+            reader.text()?,
+            reader.bytes()?,
+            reader.array()?,
+        );
+        Some((everything, reader.0.len()))
+    }
+
+    proptest! {
+        /// Postcard is the oracle: of what it wrote, and of what it did not.
+        #[test]
+        fn what_postcard_writes_is_read_as_postcard_reads_it(
+            number: u64, short: u32, flag: bool, text: String, bytes: Vec<u8>, array: [u8; 3],
+        ) {
+            let written = (number, short, flag, &*text, &*bytes, array);
+            let payload = postcard::to_stdvec(&written).unwrap();
+            prop_assert_eq!(read(&payload), Some((written, 0)));
+        }
+
+        #[test]
+        fn no_bytes_are_read_otherwise_than_by_postcard(
+            bytes in proptest::collection::vec(
+                prop_oneof![any::<u8>(), 0..4u8, Just(0x80), Just(0xff)], 0..40),
+        ) {
+            let oracle = postcard::take_from_bytes::<Everything<'_>>(&bytes).ok();
+            prop_assert_eq!(read(&bytes), oracle.map(|(read, rest)| (read, rest.len())));
+        }
+    }
+
+    #[test]
+    fn a_number_is_refused_that_needs_more_bits() {
+        let number = |bytes: &[u8]| Reader::new(bytes).number();
+        let most = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+        assert_eq!(number(&most), Some(u64::MAX));
+        let mut more = most;
+        more[9] = 0x02;
+        assert_eq!(number(&more), None);
+        assert_eq!(number(&[0x80; 11]), None);
+        assert_eq!(number(&[0x80]), None);
+        assert_eq!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0x1f]).short(), None);
+    }
+}
