@@ -19,7 +19,7 @@ pub use self::{address::RedisConfigError, config::RedisStoreBuilder};
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use ::redis::{Cmd, FromRedisValue, Value, cmd};
+use ::redis::{Cmd, FromRedisValue, Value};
 use bytes::Bytes;
 
 use self::{
@@ -261,8 +261,9 @@ impl SessionStore for RedisStore {
 }
 
 fn key_command(name: &str, key: &str) -> Cmd {
-    let mut command = cmd(name);
-    command.arg(key);
+    // Of the size that most commands have, so that nothing has to grow.
+    let mut command = Cmd::with_capacity(2, name.len() + key.len());
+    command.arg(name).arg(key);
     command
 }
 
