@@ -38,6 +38,34 @@ async fn a_user_signs_in_is_refreshed_and_signs_out() {
     }
 }
 
+/// Store rules 2 and 10: a store that answers at once is waited for by nobody, and serves nothing
+/// that another instance has replaced or ended; nor is it any way around the guards.
+#[tokio::test]
+async fn what_is_served_at_once_is_no_older_than_the_store() {
+    let fleet = Fleet::start(2, MemoryStore::default(), |builder| builder).await;
+    let mut here = Browser::signed_in(fleet.first()).await;
+    let mut there = here.moved_to(&fleet[1]);
+    let before = there.fetch("/me").await.access_token();
+    for _ in 0..3 {
+        assert_eq!(here.fetch("/me").await.access_token(), before);
+        assert_eq!(there.fetch("/me").await.access_token(), before);
+    }
+    let cross = [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")];
+    let page = there.send(http::Method::POST, "/me", &cross, Some(String::new())).await;
+    assert_eq!(page.status, 403, "{page:?}");
+    fleet.advance(8 * 3600 - 30); // the last minute of the access token
+    let after = here.fetch("/me").await.access_token();
+    assert_ne!(after, before);
+    for _ in 0..3 {
+        assert_eq!(there.fetch("/me").await.access_token(), after);
+    }
+    let mut left = here.clone();
+    assert_eq!(here.post("/logout").await.status, 303);
+    there.fetch("/me").await.assert_unauthorized();
+    left.fetch("/me").await.assert_unauthorized();
+    assert_eq!(fleet.first().sentinel.counts().refreshes, 1);
+}
+
 /// D17: one read for a request, nothing else while nothing changes.
 #[tokio::test]
 async fn a_request_reads_once_and_writes_only_what_changes() {

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use tower::Service;
-use tower_lp_auth::{LpAuthLayer, LpUser, test_kit};
+use tower_lp_auth::{LpAuthLayer, LpUser, MemoryStore, test_kit};
 
 pub use self::login::Logins;
 use self::{
@@ -50,12 +50,14 @@ pub async fn all() -> Vec<Contender> {
     let logins = Logins::start().await;
     let cached = logins.layer(10_000);
     let anew = logins.layer(1);
+    let stored = logins.stored(MemoryStore::default());
     let mut sessions = Vec::new();
     for _ in 0..SESSIONS {
         sessions.push(logins.sign_in(&cached).await);
     }
     let ours = &sessions[0];
     let token = logins.token(&cached, ours).await;
+    let in_store = logins.sign_in(&stored).await;
     let alone = || cookie(ours);
     let foreign = || cookie(&format!("theme=dark; {ours}; _ga=GA1.1.1234567890; lang=en-GB"));
     let each_alone = sessions.iter().map(|session| cookie(session)).collect();
@@ -72,6 +74,7 @@ pub async fn all() -> Vec<Contender> {
         one("floor+wrap, fields", wrapped(), "/user", fields(ours)),
         one("cached, fields", behind(&cached), "/user", fields(ours)),
         Contender::new("anew", behind(&anew), "/user", each_alone),
+        one("stored", behind(&stored), "/user", cookie(&in_store)),
         one("floor+wrap, no cookie", wrapped(), "/public", HeaderMap::new()),
         one("wrap, no cookie", floored(Floor::Wrap), "/public", HeaderMap::new()),
         one("wrap", floored(Floor::Wrap), "/public", alone()),

@@ -199,14 +199,21 @@ impl Shared {
         Admission::Wait(wait, Waiting { brought: Some(held), facts })
     }
 
-    /// The session of a request is in the store.
+    /// The session of a request is in the store, which may have to be waited for.
     pub(super) fn ask_store<B>(
         self: &Arc<Self>,
         tickets: Tickets,
         facts: Facts,
-        request: &Request<B>,
+        request: &mut Request<B>,
     ) -> Admission {
         let cross_site = self.is_cross_site(facts, request);
+        if let Some(held) = self.keeper.at_hand(&tickets, facts.now) {
+            if cross_site {
+                let reason = RejectionReason::CrossSite;
+                return Admission::Answer(self.refuse_request(reason, request, None));
+            }
+            return Admission::Forward(self.let_in(held.clone(), held, facts, request, None));
+        }
         let keeper = Arc::clone(&self.keeper);
         let Facts { carrier, now, .. } = facts;
         let ready = Box::pin(async move {

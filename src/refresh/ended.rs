@@ -169,6 +169,10 @@ impl Keeper {
             return Life::Over;
         }
         let monotonic = self.clock.monotonic();
+        if !known.is_watched() {
+            // Whoever has this session to watch has asked for it.
+            known.asked_at = monotonic;
+        }
         if is_stored && monotonic.saturating_sub(known.asked_at) >= ASK_EVERY {
             // One asks for all.
             known.asked_at = monotonic;

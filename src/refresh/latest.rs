@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -24,8 +24,9 @@ pub(crate) struct Recovery {
     /// The epoch up to which all writes are there, or noted as to be repeated.
     pub(super) epoch: AtomicU64,
     latest: Mutex<Latest<Arc<Opened>>>,
-    /// Whether something is to be repeated.
-    pub(super) busy: watch::Sender<bool>,
+    /// Whether something is to be repeated: for those who wait, and for the look of every request.
+    busy: watch::Sender<bool>,
+    is_busy: AtomicBool,
     /// Whether a task looks after it.
     pub(super) working: AtomicBool,
     pub(super) work: Notify,
@@ -37,6 +38,7 @@ impl Recovery {
             epoch: AtomicU64::new(epoch),
             latest: Mutex::default(),
             busy: watch::Sender::new(false),
+            is_busy: AtomicBool::new(false),
             working: AtomicBool::new(false),
             work: Notify::new(),
         }
@@ -44,6 +46,23 @@ impl Recovery {
 
     pub(super) fn latest(&self) -> MutexGuard<'_, Latest<Arc<Opened>>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether something is to be repeated.
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_busy.load(Ordering::Acquire)
+    }
+
+    /// Says how far the repeating is, after a look at `latest` that nobody has changed since.
+    pub(super) fn note_busy(&self, latest: &Latest<Arc<Opened>>) {
+        self.is_busy.store(latest.has_pending(), Ordering::Release);
+        self.busy.send_replace(latest.has_pending());
+    }
+
+    /// Waits until nothing is to be repeated.
+    pub(super) async fn until_idle(&self) {
+        // The sender is here: it does not go away.
+        let _ = self.busy.subscribe().wait_for(|busy| !busy).await;
     }
 }
 

@@ -108,7 +108,7 @@ pub(crate) struct Known {
     pub(crate) writing: bool,
     /// Activity is not written before this monotonic time.
     pub(crate) not_written_before: Duration,
-    /// When the store was last asked for the session, by the monotonic clock.
+    /// When the store was last asked for the session that is watched, by the monotonic clock.
     pub(crate) asked_at: Duration,
 }
 
@@ -167,11 +167,22 @@ impl Known {
         self.latest = Some(opened);
     }
 
+    /// The record as it was last read or written, where this process has nothing newer that could not
+    /// be written.
+    pub(crate) fn settled(&self) -> Option<Arc<Opened>> {
+        if self.result.is_some() { None } else { self.latest.clone() }
+    }
+
     /// Notes that the record of version `old` was replaced.
     pub(crate) fn replace_latest(&mut self, old: Version, next: Arc<Opened>) {
         if self.latest.as_ref().is_some_and(|latest| latest.version() == Some(old)) {
             self.read(next);
         }
+    }
+
+    /// Whether anybody waits for the session's end, or has.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watchers.is_some()
     }
 
     /// A channel that says when it is worth looking whether the session has ended.

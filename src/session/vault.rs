@@ -135,6 +135,15 @@ impl Vault {
         }
     }
 
+    /// Whether the record of `voucher` still is the version `known`, where the store says so at once.
+    pub(crate) fn is_unchanged(&self, voucher: &Voucher, known: Version) -> bool {
+        let is_unchanged = self.store.has_version(&voucher.key, known);
+        if is_unchanged {
+            self.pulse.worked(Want::Read);
+        }
+        is_unchanged
+    }
+
     fn open(&self, voucher: &Arc<Voucher>, record: &StoredRecord) -> Result<Opened, Unopenable> {
         let opened;
         let (payload, current_key) = if self.store.stays_in_process() {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::{
     clock::Timestamp,
     refresh::depot::{Depot, Ticket},
@@ -34,9 +36,12 @@ pub(crate) enum Recalled {
 /// The cookies of a request, opened without asking the store.
 #[derive(Debug)]
 pub(crate) enum Tickets {
-    Nobody { dead: bool },
+    Nobody {
+        dead: bool,
+    },
     TooMany,
-    Some(Vec<Ticket>),
+    /// Nearly always it is one.
+    Some(SmallVec<[Ticket; 1]>),
 }
 
 /// One session in the store.
@@ -57,7 +62,7 @@ impl Keeper {
             Candidates::Few(values) => &**values,
             Candidates::TooMany => return Tickets::TooMany,
         };
-        let mut tickets: Vec<Ticket> = Vec::with_capacity(1);
+        let mut tickets = SmallVec::<[Ticket; 1]>::new();
         let mut dead = !values.is_empty();
         for value in values {
             match self.ticket(depot, carrier, value) {
@@ -117,8 +122,8 @@ impl Keeper {
         };
         let mut all_dead = true;
         let mut found = None;
-        for ticket in tickets {
-            match self.look_up(depot, &ticket, now).await? {
+        for ticket in &tickets {
+            match self.look_up(depot, ticket, now).await? {
                 Found::Gone { dead } => all_dead &= dead,
                 Found::Here(held) => match self.consider(&held, now) {
                     Considered::Over { dead } => all_dead &= dead,
@@ -126,7 +131,7 @@ impl Keeper {
                         if used {
                             self.note_activity(&held, now);
                         }
-                        let renew = (!ticket.current_key).then_some(ticket);
+                        let renew = (!ticket.current_key).then(|| ticket.clone());
                         if found.replace((held, considered, renew)).is_some() {
                             return Ok(Recalled::Ambiguous);
                         }
@@ -173,7 +178,10 @@ impl Keeper {
         let known_version = track.lock().latest.as_ref().and_then(|latest| latest.version());
         let lookup = self.load_caught_up(depot, voucher, known_version).await?;
         let mut known = track.lock();
-        known.asked_at = self.clock.monotonic();
+        // Without anybody who watches for the session's end nobody looks at it.
+        if known.is_watched() {
+            known.asked_at = self.clock.monotonic();
+        }
         if track.phase() == Phase::Ended {
             return Ok(gone(&known));
         }

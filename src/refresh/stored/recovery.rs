@@ -53,7 +53,7 @@ impl Keeper {
     ) -> Result<Lookup, StoreError> {
         for _ in 0..MOST_ROUNDS {
             self.notice_connection(depot);
-            if *depot.recovery.busy.borrow() {
+            if depot.recovery.is_busy() {
                 // Boxed, since it is rare: the future of every request would be as large.
                 Box::pin(self.catch_up(depot, &voucher.key)).await?;
             }
@@ -66,14 +66,25 @@ impl Keeper {
         Err(StoreError::Unavailable("its connections keep changing".into()))
     }
 
+    /// Whether a record still is the version `known`, where that can be said at once: over the same
+    /// connection as ever, or after what may have been lost is there again.
+    pub(super) fn is_unchanged(&self, voucher: &Voucher, known: Version) -> bool {
+        let Some(depot) = &self.depot else { return false };
+        let epoch = depot.recovery.epoch.load(Ordering::Acquire);
+        // In this order: what has made the store's epoch rise is noticed by whoever loads.
+        depot.vault.epoch() == epoch
+            && !depot.recovery.is_busy()
+            && depot.vault.is_unchanged(voucher, known)
+            && depot.vault.epoch() == epoch
+    }
+
     /// Waits until the latest writes are repeated; the one to `key` has to be.
     async fn catch_up(self: &Arc<Self>, depot: &Depot, key: &str) -> Result<(), StoreError> {
         let recovery = &depot.recovery;
         self.look_after_writes(depot);
         recovery.work.notify_one();
-        let mut busy = recovery.busy.subscribe();
         // Out of patience or not: what counts is whether this record is among those left.
-        let _ = timeout(WAIT_AT_MOST, busy.wait_for(|busy| !busy)).await;
+        let _ = timeout(WAIT_AT_MOST, recovery.until_idle()).await;
         if recovery.latest().is_pending(key) {
             return Err(StoreError::Unavailable("its latest writes are being repeated".into()));
         }
@@ -89,7 +100,7 @@ impl Keeper {
         }
         let mut latest = recovery.latest();
         latest.doubt(self.clock.monotonic());
-        recovery.busy.send_replace(latest.has_pending());
+        recovery.note_busy(&latest);
         recovery.epoch.store(epoch, Ordering::Release);
     }
 
@@ -119,7 +130,7 @@ impl Keeper {
         while tasks.join_next().await.is_some() {}
         let latest = depot.recovery.latest();
         let left = latest.pending().len();
-        depot.recovery.busy.send_replace(left > 0);
+        depot.recovery.note_busy(&latest);
         drop(latest);
         if left < count {
             let repeated = count - left;

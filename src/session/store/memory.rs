@@ -1,10 +1,11 @@
 //! Sessions in this process: bounded, expiring, without a lock that all requests share.
 //!
 //! Here stands what each verb does. [`shard`] keeps a part of the keys behind a lock of its own and
-//! clears away what is over, [`room`] counts what is kept over all shards, and [`content`] holds
-//! bytes that are wiped when nobody needs them any more.
+//! clears away what is over, [`hash`](mod@hash) says where a key belongs, [`room`] counts what is kept
+//! over all shards, and [`content`] holds bytes that are wiped when nobody needs them any more.
 
 mod content;
+mod hash;
 mod room;
 mod shard;
 
@@ -12,7 +13,6 @@ mod shard;
 mod tests;
 
 use std::{
-    collections::hash_map::RandomState,
     fmt,
     hash::BuildHasher,
     sync::{
@@ -23,6 +23,7 @@ use std::{
 };
 
 use self::{
+    hash::KeyHash,
     room::{Places, Room},
     shard::{Kept, Moment, Open, Shard},
 };
@@ -82,7 +83,7 @@ pub struct MemoryStore {
 struct Inner {
     shards: Box<[Shard]>,
     /// Spreads keys over the shards, unpredictably for those who choose keys.
-    spread: RandomState,
+    spread: KeyHash,
     room: Room,
     /// Which shard is swept next.
     turn: AtomicUsize,
@@ -110,7 +111,7 @@ impl MemoryStore {
         let shards = (max_sessions / PER_SHARD).clamp(SHARDS.0, SHARDS.1);
         let inner = Inner {
             shards: (0..shards).map(|_| Shard::default()).collect(),
-            spread: RandomState::new(),
+            spread: KeyHash::default(),
             room: Room::new(max_sessions),
             turn: AtomicUsize::new(0),
             clock: Arc::new(clock),
@@ -151,6 +152,10 @@ impl SessionStore for MemoryStore {
 
     fn load<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<StoredRecord>, StoreError>> {
         Box::pin(async move { Ok(self.inner.load(key)) })
+    }
+
+    fn has_version(&self, key: &str, version: Version) -> bool {
+        self.inner.has_version(key, version)
     }
 
     fn update<'a>(
@@ -245,6 +250,11 @@ impl Inner {
 
     fn load(&self, key: &str) -> Option<StoredRecord> {
         self.open(key, self.now()).record(key).map(|kept| kept.value.clone())
+    }
+
+    fn has_version(&self, key: &str, version: Version) -> bool {
+        let found = self.open(key, self.now());
+        found.glance(key).is_some_and(|kept| kept.value.version() == version)
     }
 
     fn update(&self, key: &str, version: Version, record: StoredRecord, ttl: Duration) -> Swap {

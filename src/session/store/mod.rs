@@ -62,6 +62,19 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoredRecord::unreadable`] content, so that the layer can report and remove it.
     fn load<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<StoredRecord>, StoreError>>;
 
+    /// Whether the record under `key` has this version now, said at once.
+    ///
+    /// `true` promises what [`load`](Self::load) in its place would have found: a record of this
+    /// version. `false` promises nothing, and the layer loads. So a store that has to ask somebody, or
+    /// to wait, leaves this as it is; so may any other, and one that wraps another has every read come
+    /// by itself that way.
+    ///
+    /// It spares a request that brings a session this process knows already all that waiting takes.
+    fn has_version(&self, key: &str, version: Version) -> bool {
+        let _ = (key, version);
+        false
+    }
+
     /// Replaces a record, and its time to live, if its version is still `version`.
     fn update<'a>(
         &'a self,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::secret::random_bytes;
 
@@ -64,7 +64,8 @@ impl StoredRecord {
     #[must_use]
     pub fn from_bytes(mut bytes: Bytes) -> Self {
         let Some((&version, _)) = bytes.split_first_chunk() else { return Self::unreadable() };
-        Self { version: Version(version), content: bytes.split_off(Version::LEN) }
+        bytes.advance(Version::LEN); // unlike splitting, it makes no second handle
+        Self { version: Version(version), content: bytes }
     }
 
     /// The record in one piece, for stores that keep one value under a key: the version's 16 bytes,

@@ -96,6 +96,11 @@ impl Handle {
         done("load", self.0.load(key).await)
     }
 
+    /// The store may say at once that a record has this version, but does not.
+    pub(super) fn denies(&self, when: &str, key: &str, version: Version) -> Outcome {
+        same(&format!("has_version {when}"), &self.0.has_version(key, version), &false)
+    }
+
     pub(super) async fn update(
         &self,
         key: &str,

@@ -111,6 +111,7 @@ const CHECKS: &[Check] = checks! {
     "nobody reads half a write" => races::of_readers,
     "a call that is dropped disturbs no other" => dropped::disturbs_no_other,
     "a write that is dropped takes effect whole or not at all" => dropped::whole_or_not_at_all,
+    "a version that is said at once is the one that load finds" => records::said_at_once,
     "the epoch never falls" => records::epoch_never_falls,
 };
 

@@ -1,6 +1,9 @@
 //! Records, one verb after the other.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use tokio::time::sleep;
 
 use super::bench::{Bench, Created, LONG, Outcome, entry, record, same};
 use crate::store::{StoredRecord, Swap, Version};
@@ -120,6 +123,9 @@ pub(super) async fn delete_if_compares(bench: Bench) -> Outcome {
     Ok(())
 }
 
+/// A ttl that is soon over.
+const BRIEF: Duration = Duration::from_millis(300);
+
 /// The longest key allowed.
 const LONGEST: usize = 512;
 
@@ -204,6 +210,40 @@ pub(super) async fn reads_see_writes(bench: Bench) -> Outcome {
     }
     bench.first().delete(&key).await?;
     bench.last().lacks(&key).await
+}
+
+/// A store that never says anything at once keeps this promise too.
+pub(super) async fn said_at_once(bench: Bench) -> Outcome {
+    let (key, brief) = (bench.key("at-once"), bench.key("at-once, brief"));
+    let mut current = record("0");
+    let denied = |when: &str, key: &str, version: Version| -> Outcome {
+        bench.first().denies(when, key, version)?;
+        bench.last().denies(when, key, version)
+    };
+    denied("before any record", &key, current.version())?;
+    bench.first().put(&key, &current, LONG).await?;
+    for turn in 0..40 {
+        let (writer, reader) = (bench.handle(turn), bench.handle(turn + 1));
+        for other in neighbours(current.version()) {
+            denied("of another version", &key, other)?;
+        }
+        denied("under another key", &bench.key("at-once-too"), current.version())?;
+        let next = record(turn.to_string());
+        let swap = writer.update(&key, current.version(), &next, LONG).await?;
+        same("update", &swap, &Swap::Done)?;
+        denied("of a version that was replaced", &key, current.version())?;
+        reader.holds(&key, &next).await?;
+        current = next;
+    }
+    bench.last().delete(&key).await?;
+    denied("after a deletion", &key, current.version())?;
+    bench.first().put(&key, &current, LONG).await?;
+    let swap = bench.last().delete_if(&key, current.version()).await?;
+    same("delete_if", &swap, &Swap::Done)?;
+    denied("after delete_if", &key, current.version())?;
+    bench.first().put(&brief, &current, BRIEF).await?;
+    sleep(2 * BRIEF).await;
+    denied("after the ttl", &brief, current.version())
 }
 
 pub(super) async fn epoch_never_falls(bench: Bench) -> Outcome {

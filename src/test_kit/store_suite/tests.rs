@@ -58,6 +58,7 @@ const FLAWS: &[(Flaw, &str)] = &[
     (Flaw::UpdatesInTwoSteps, "nobody reads half a write"),
     (Flaw::AnswersShift, "a call that is dropped disturbs no other"),
     (Flaw::CreatesInTwoSteps, "a write that is dropped takes effect whole or not at all"),
+    (Flaw::SaysWhatWas, "a version that is said at once is the one that load finds"),
     (Flaw::EpochFalls, "the epoch never falls"),
 ];
 

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use super::room::{Places, Room};
+use super::{
+    hash::KeyHash,
+    room::{Places, Room},
+};
 use crate::session::store::{IndexEntry, Lease, StoreError, StoredRecord, Swap, Version};
 
 /// A reading of the monotonic clock, in nanoseconds.
@@ -42,13 +45,13 @@ pub(super) struct Kept<T> {
     pub(super) expires: Moment,
 }
 
-type Table<T> = HashMap<Box<str>, Kept<T>>;
+type Table<T> = HashMap<Box<str>, Kept<T>, KeyHash>;
 
 #[derive(Default)]
 struct Content {
     records: Table<StoredRecord>,
     leases: Table<Lease>,
-    users: HashMap<Box<str>, Vec<Entry>>,
+    users: HashMap<Box<str>, Vec<Entry>, KeyHash>,
 }
 
 /// One entry of a user's index; a user's entries are in the order of `record`.
@@ -108,6 +111,11 @@ pub(super) struct Open<'a> {
 }
 
 impl Open<'_> {
+    /// A record that is only looked at: what is over stays, and is not there.
+    pub(super) fn glance(&self, key: &str) -> Option<&Kept<StoredRecord>> {
+        self.content.records.get(key).filter(|kept| kept.expires > self.now)
+    }
+
     pub(super) fn record(&mut self, key: &str) -> Option<&Kept<StoredRecord>> {
         live(&mut self.content.records, key, self.now, &self.room.records)
     }
@@ -296,7 +304,7 @@ fn sweep_table<T>(table: &mut Table<T>, now: Moment, places: &Places, earliest: 
 }
 
 /// Gives back the memory that a flood has left behind.
-fn shrink<V>(table: &mut HashMap<Box<str>, V>) {
+fn shrink<V>(table: &mut HashMap<Box<str>, V, KeyHash>) {
     if table.capacity() > 4 * table.len().max(16) {
         table.shrink_to_fit();
     }

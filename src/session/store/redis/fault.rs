@@ -91,6 +91,11 @@ impl Fault {
         self.cause == Cause::UnknownScript
     }
 
+    /// Whether the user may not do this.
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.cause == Cause::Forbidden
+    }
+
     pub(super) fn is_wrong_type(&self) -> bool {
         self.cause == Cause::WrongType
     }

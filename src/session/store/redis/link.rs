@@ -97,7 +97,8 @@ impl Link {
 impl Connection {
     async fn ask(&self, command: &Cmd) -> Result<Value, RedisError> {
         let answer = match self {
-            Self::Single(connection) => connection.clone().req_packed_command(command).await,
+            // Unlike the trait's, this future is in no box of its own.
+            Self::Single(connection) => connection.clone().send_packed_command(command).await,
             Self::Cluster(connection) => connection.clone().req_packed_command(command).await,
         };
         answer.and_then(Value::extract_error)

@@ -65,6 +65,7 @@ pub(super) enum Flaw {
     RemovesByPrefix,
     RenewalKeepsNote,
     RenewalKeepsTtl,
+    SaysWhatWas,
     UnreadableIsAbsent,
     UpdateIgnoresVersion,
     UpdateKeepsContent,
@@ -90,6 +91,8 @@ struct Memory {
     ends: Mutex<HashMap<String, Duration>>,
     owners: Mutex<HashMap<String, LeaseOwner>>,
     keys: Mutex<Vec<String>>,
+    /// Every version that was to be written, with its key.
+    versions: Mutex<Vec<(String, Version)>>,
     /// What was there before the last update, until somebody has read it.
     old: Mutex<HashMap<String, StoredRecord>>,
     /// The answers to those who have not waited for them.
@@ -142,7 +145,14 @@ impl Flawed {
         ends.entry(key.to_owned()).or_insert(now() + ttl).saturating_sub(now())
     }
 
+    fn remember(&self, key: &str, version: Version) {
+        if self.has(Flaw::SaysWhatWas) {
+            self.memory.versions.lock().unwrap().push((key.to_owned(), version));
+        }
+    }
+
     async fn try_create(&self, key: &str, record: StoredRecord, ttl: Duration) -> Answer {
+        self.remember(key, record.version());
         let ttl = self.ttl(ttl, Flaw::RecordsEndEarly, Some(Flaw::RecordsStay))?;
         match self.flaw {
             Flaw::EmptyRecordsPanic if record.content().is_empty() => panic!("an empty record"),
@@ -202,6 +212,7 @@ impl Flawed {
         record: StoredRecord,
         ttl: Duration,
     ) -> Answer<Swap> {
+        self.remember(key, record.version());
         let ttl = self.ttl(ttl, Flaw::RecordsEndEarly, Some(Flaw::RecordsStay))?;
         let there = self.inner.load(key).await?;
         let fits = there.as_ref().is_some_and(|it| it.version() == version);
@@ -412,6 +423,10 @@ impl SessionStore for Flawed {
 
     fn load<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Answer<Option<StoredRecord>>> {
         Box::pin(async move { self.try_load(&self.key(key)).await })
+    }
+
+    fn has_version(&self, key: &str, version: Version) -> bool {
+        self.memory.versions.lock().unwrap().contains(&(key.to_owned(), version))
     }
 
     fn update<'a>(
