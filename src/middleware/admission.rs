@@ -86,11 +86,14 @@ impl Shared {
         let now = self.keeper.now();
         let Brought { authorization, upgrade, .. } = brought;
         let carrier = Carrier::Cookie;
-        if let Some((held, cookies)) = self.known_at_once(&brought).filter(|_| !by_token) {
+        if let Some((held, cookies)) = self.known_at_once(&brought, now).filter(|_| !by_token) {
             let facts = Facts { route, now, upgrade, cookies, carrier };
             return self.admit_session(held, facts, request);
         }
-        let cookies = self.keeper.mint.names().read(request.headers());
+        let (cookies, is_new) = match brought.cookies.reading() {
+            Some(reading) => (reading, !authorization),
+            None => (self.keeper.mint.names().read(request.headers()), false),
+        };
         let facts = Facts { route, now, upgrade, cookies: cookies.traces, carrier };
         if by_token {
             return self.nobody(Facts { carrier: Carrier::Token, ..facts }, request, false);
@@ -105,7 +108,10 @@ impl Shared {
                 tickets => self.ask_store(tickets, facts, request),
             };
         }
-        let found = self.keeper.find(carrier, &cookies.candidates, now);
+        let found = match cookies.candidates.sole() {
+            Some(value) if is_new => self.keeper.find_unknown(carrier, value, now),
+            _ => self.keeper.find(carrier, &cookies.candidates, now),
+        };
         match found {
             Found::Session(held) => self.admit_found(held, facts, request),
             Found::Ambiguous => self.nobody(facts, request, false),
@@ -113,15 +119,19 @@ impl Shared {
         }
     }
 
-    /// The session of a request whose cookie was opened before, where the fields need not be taken apart:
-    /// most requests of users.
+    /// The session of a request whose cookie was opened before, where the fields need not be taken apart
+    /// nor a store waited for: most requests of users.
     #[inline(always)]
-    fn known_at_once(&self, brought: &Brought<'_>) -> Option<(Held, Traces)> {
-        if brought.authorization || self.keeper.depot.is_some() {
+    fn known_at_once(&self, brought: &Brought<'_>, now: Timestamp) -> Option<(Held, Traces)> {
+        if brought.authorization {
             return None;
         }
         let (value, traces) = brought.cookies.sole_session()?;
-        Some((self.keeper.recall_value(Carrier::Cookie, value)?, traces))
+        let held = match &self.keeper.depot {
+            None => self.keeper.recall_value(Carrier::Cookie, value),
+            Some(depot) => self.keeper.value_at_hand(depot, Carrier::Cookie, value, now),
+        }?;
+        Some((held, traces))
     }
 
     /// [`admit_session`](Self::admit_session) of all others.

@@ -142,6 +142,15 @@ pub(crate) enum Found {
     Session(Held),
 }
 
+impl Found {
+    fn one(opened: Result<Held, Unopenable>) -> Self {
+        match opened {
+            Ok(held) => Self::Session(held),
+            Err(unopenable) => Self::Nobody { dead: unopenable.is_final() },
+        }
+    }
+}
+
 /// What a session needs before a request with it is forwarded.
 #[derive(Debug)]
 pub(crate) enum Considered {
@@ -175,12 +184,14 @@ impl Keeper {
             Candidates::TooMany => return Found::Ambiguous,
         };
         if let [value] = values {
-            return match self.open(carrier, value, now) {
-                Ok(held) => Found::Session(held),
-                Err(unopenable) => Found::Nobody { dead: unopenable.is_final() },
-            };
+            return Found::one(self.open(carrier, value, now));
         }
         self.find_among(carrier, values, now)
+    }
+
+    /// The same for one value, which [`Keeper::recall_value`] does not know.
+    pub(crate) fn find_unknown(&self, carrier: Carrier, value: &[u8], now: Timestamp) -> Found {
+        Found::one(self.open_anew(carrier, value, now))
     }
 
     /// The same where there are none, or several.
@@ -222,18 +233,21 @@ impl Keeper {
 
     /// Opens one value, or finds it opened before.
     fn open(&self, carrier: Carrier, value: &[u8], now: Timestamp) -> Result<Held, Unopenable> {
-        let cache = self.opened.of(carrier);
-        if let Some(held) = cache.get(value) {
-            if held.track.phase() != Phase::Dropped {
-                return Ok(held);
-            }
-            cache.remove(value);
-        }
+        let known = self.recall_value(carrier, value);
+        known.map_or_else(|| self.open_anew(carrier, value, now), Ok)
+    }
+
+    fn open_anew(
+        &self,
+        carrier: Carrier,
+        value: &[u8],
+        now: Timestamp,
+    ) -> Result<Held, Unopenable> {
         let opened = self.mint.open(carrier, value).inspect_err(|unopenable| {
             self.count_unopenable(carrier, *unopenable);
         })?;
         let held = self.take_up(opened, now);
-        cache.insert(value, held.clone());
+        self.opened.of(carrier).insert(value, held.clone());
         Ok(held)
     }
 

@@ -103,6 +103,11 @@ impl Vault {
         self.pulse.answers()
     }
 
+    /// See [`SessionStore::stays_in_process`].
+    pub(crate) fn stays_in_process(&self) -> bool {
+        self.store.stays_in_process()
+    }
+
     /// See [`SessionStore::epoch`].
     pub(crate) fn epoch(&self) -> u64 {
         self.store.epoch()

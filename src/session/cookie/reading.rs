@@ -4,7 +4,7 @@ use std::{fmt, ops::Deref};
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use super::{CookieNames, MAX_CANDIDATES, Owner, Traces};
+use super::{CookieNames, MAX_CANDIDATES, Owner, Traces, trim};
 
 /// The session cookies of one request, none of them believed.
 #[derive(Debug)]
@@ -43,6 +43,14 @@ impl<'a> Candidates<'a> {
         let mut list = [&[][..]; MAX_CANDIDATES];
         list[0] = value;
         Self::Few(Values { list, count: 1 })
+    }
+
+    /// The only one.
+    pub(crate) fn sole(&self) -> Option<&'a [u8]> {
+        match self {
+            Self::Few(Values { list: [value, ..], count: 1 }) => Some(value),
+            _ => None,
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -141,10 +149,20 @@ impl<'a> Glance<'a> {
     /// What has been opened before has no semicolon: where the value is known, nothing does follow.
     #[inline]
     pub(crate) fn sole_session(&self) -> Option<(&'a [u8], Traces)> {
-        if self.is_vague {
-            return None;
-        }
-        self.session.map(|value| (value, self.traces))
+        self.session.filter(|_| !self.is_vague).map(|value| (value, self.traces))
+    }
+
+    /// What taking the fields apart would find, where that can be said without.
+    pub(crate) fn reading(&self) -> Option<Reading<'a>> {
+        let candidates = match self.session {
+            _ if self.is_vague => return None,
+            None => Candidates::Few(Values::default()),
+            Some(value) if memchr::memchr(b';', value).is_none() && trim(value) == value => {
+                Candidates::one(value)
+            }
+            Some(_) => return None,
+        };
+        Some(Reading { candidates, traces: self.traces })
     }
 }
 
