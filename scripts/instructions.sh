@@ -1,45 +1,64 @@
 #!/bin/sh
 # Counts the instructions of a request, for every contender of benches/instructions.rs, under
-# valgrind's callgrind: the difference of two runs of different length, divided by the difference of
-# their lengths. The second column is what the layer adds to its floor.
+# valgrind's callgrind. The second column is what the layer adds to its floor, which has a budget.
 #
 #   scripts/instructions.sh            all contenders
 #   scripts/instructions.sh cached     those whose name begins so, and their floors
+#   scripts/instructions.sh --check    fails where the budget is not kept, for better or worse
+#   scripts/instructions.sh --renew    makes what is counted the budget
 set -eu
 cd "$(dirname "$0")/.."
 
-few=200
-many=1200
-wanted=${1-}
+budget=benches/budget/budget.txt
+prefix=
+case ${1-} in
+--check | --renew) wanted=$1 ;;
+*) wanted=--table prefix=${1-} ;;
+esac
+# Valgrind shows all processors with AVX2 alike; on others, code that picks its way by them takes another.
+if [ "$wanted" != --table ] && ! { [ "$(uname -m)" = x86_64 ] && grep -qw avx2 /proc/cpuinfo; }; then
+    echo "warning: the budget is for x86_64 with AVX2, which this machine is not: nothing is done" >&2
+    exit
+fi
+command -v valgrind >/dev/null || ./scripts/install.sh valgrind
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
+compiler=$(rustc --version)
 program=$(cargo bench --quiet --bench instructions --no-run --message-format=json |
     sed -n 's/.*"name":"instructions".*"executable":"\([^"]*\)".*/\1/p')
 
-count() { # name, times
-    valgrind --tool=callgrind --collect-atstart=no '--toggle-collect=*instructions::counted*' \
-        --callgrind-out-file="$work/out" "$program" "$1" "$2" >"$work/log" 2>&1 || {
-        cat "$work/log" >&2
+# One run: each call of `counted` is written to a file of its own, in the order of the names. Callgrind
+# takes one option for each pattern, so the same function has two. Each contender has a heap of its own.
+MALLOC_ARENA_MAX=100 valgrind --tool=callgrind --callgrind-out-file="$work/out" \
+    '--toggle-collect=instructions::counted' '--dump-after=*instructions::counted*' \
+    "$program" count "$prefix" >"$work/names" 2>"$work/log" || {
+    cat "$work/log" >&2
+    exit 1
+}
+number=0
+while read -r name; do
+    number=$((number + 1))
+    echo "$name $(sed -n 's/^totals: //p' "$work/out.$number")"
+done <"$work/names" >"$work/counts"
+
+case $wanted in
+--table) "$program" table "$work/counts" ;;
+--renew)
+    "$program" renew "$work/counts" >"$work/budget"
+    {
+        echo "# Instructions over the floor. scripts/instructions.sh --renew writes this anew."
+        echo "# $compiler"
+        cat "$work/budget"
+    } >"$budget"
+    ;;
+--check)
+    "$program" check "$work/counts" "$budget" || {
+        grep -qFx "# $compiler" "$budget" ||
+            echo "note: the budget was made with another compiler than $compiler" >&2
+        echo "If that is meant, 'scripts/instructions.sh --renew' writes $budget anew: commit it." >&2
         exit 1
     }
-    sed -n 's/^\(summary\|totals\): //p' "$work/out" | tail -n 1
-}
-
-per_request() { # name; remembered, for floors are asked for more than once
-    kept="$work/$(printf %s "$1" | tr -c 'a-z+' _)"
-    if [ ! -e "$kept" ]; then
-        short=$(count "$1" $few)
-        long=$(count "$1" $many)
-        echo $(((long - short) / (many - few))) >"$kept"
-    fi
-    cat "$kept"
-}
-
-"$program" >"$work/contenders"
-printf '%-24s %12s %12s\n' contender instructions over-floor
-while IFS="$(printf '\t')" read -r name floor; do
-    case $name in "$wanted"*) ;; *) continue ;; esac
-    own=$(per_request "$name")
-    printf '%-24s %12d %+12d\n' "$name" "$own" $((own - $(per_request "$floor")))
-done <"$work/contenders"
+    echo "$(grep -cv '^#' "$budget") budgets are kept"
+    ;;
+esac

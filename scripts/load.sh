@@ -1,40 +1,35 @@
 #!/usr/bin/env bash
-# The layer under load, as Markdown: requests over real sockets with and without it (wrk), ten thousand
-# requests on one expired session, and one to a million sessions. Takes some minutes, on a busy machine more than ten; installs wrk.
+# The layer under load, as Markdown: the quickstart's routes over real sockets with and without it
+# (wrk), ten thousand requests on one expired session, and one to a million sessions. Takes some minutes,
+# on a busy machine more than ten, and longer the first time, to build; installs wrk.
+#
+#   scripts/load.sh            all of it
+#   scripts/load.sh --quick    less of each, to see that it works
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-rounds=7
-seconds=3
-connections=64
+rounds=7 seconds=3 connections=64
+turns=9 requests=10000
+sessions=1000000
+case ${1-} in
+--quick) rounds=1 seconds=1 turns=1 requests=1000 sessions=1000 ;;
+'') ;;
+*)
+    echo "error: expected --quick or nothing, not $1" >&2
+    exit 2
+    ;;
+esac
 
-install_wrk() {
-    command -v wrk >/dev/null && return
-    command -v apt-get >/dev/null || {
-        echo "error: install wrk, there is no apt-get to do it with" >&2
-        exit 1
-    }
-    local root=()
-    if [ "$(id -u)" -ne 0 ]; then
-        # Asks for nothing: where sudo would, it says so and stops.
-        sudo --non-interactive true 2>/dev/null || {
-            echo "error: run 'apt-get install wrk' as root first" >&2
-            exit 1
-        }
-        root=(sudo --non-interactive)
-    fi
-    "${root[@]}" apt-get update >&2
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install --yes --no-install-recommends wrk >&2
-}
-
-install_wrk
-cargo build --release --quiet --locked --manifest-path benches/peers/Cargo.toml
+command -v wrk >/dev/null || ./scripts/install.sh wrk
+cargo build --release --quiet --manifest-path benches/peers/Cargo.toml
 program=${CARGO_TARGET_DIR:-benches/peers/target}/release/tower-lp-auth-peers
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cat >"$work/report.lua" <<'LUA'
+wrk.method = "POST"
+wrk.body = "to and fro"
+
 function done(summary, latency)
     local errors = summary.errors
     local bad = errors.connect + errors.read + errors.write + errors.status + errors.timeout
@@ -45,7 +40,7 @@ LUA
 
 # The servers end when their standard input does: with this script.
 coproc servers { exec "$program" serve; }
-for _ in bare sealed MemoryStore; do
+for _ in without sealed MemoryStore; do
     read -r name url cookie <&"${servers[0]}"
     printf '%s %s %s\n' "$name" "$url" "$cookie" >>"$work/servers"
 done
@@ -71,16 +66,16 @@ for line in open(sys.argv[1]):
 failed = sum(figures[4] for turns in rounds.values() for figures in turns)
 if failed:
     sys.exit(f"error: {failed:.0f} requests failed")
-print(f"### Over sockets: wrk, {sys.argv[2]} connections, medians of {len(rounds['bare'])} turns\n")
-print("| served | requests/s | × bare | p50 µs | p99 µs | p99.9 µs |")
+print(f"### The quickstart over sockets: wrk, {sys.argv[2]} connections, medians of {len(rounds['without'])} turns\n")
+print("| the layer | requests/s | × without | p50 µs | p99 µs | p99.9 µs |")
 print("|---|--:|--:|--:|--:|--:|")
 for name, turns in rounds.items():
     rate, p50, p99, p999 = (statistics.median(turn[at] for turn in turns) for at in range(4))
-    ratio = statistics.median(own[0] / bare[0] for own, bare in zip(turns, rounds["bare"]))
+    ratio = statistics.median(own[0] / without[0] for own, without in zip(turns, rounds["without"]))
     print(f"| {name} | {rate:.0f} | {ratio:.3f} | {p50:.0f} | {p99:.0f} | {p999:.0f} |")
 PYTHON
 
 printf '\n### One session expires\n\n'
-"$program" storm
-printf '\n### One session and a million\n\n'
-"$program" sessions
+"$program" storm "$turns" "$requests"
+printf '\n### One session and up to %d\n\n' "$sessions"
+"$program" sessions "$sessions"

@@ -14,33 +14,14 @@ has_grpcio() {
 
 # The tests of tests/chromium.rs drive a real browser, those of tests/redis_*.rs real servers,
 # tests/quickstart.rs and tests/foreign_clients.rs run curl, and the latter Python besides.
-install_programs() {
-    local missing=() root=()
-    command -v chromium >/dev/null || missing+=(chromium)
-    command -v chromedriver >/dev/null || missing+=(chromium-driver)
-    command -v redis-server >/dev/null || missing+=(redis-server)
-    command -v curl >/dev/null || missing+=(curl)
-    command -v python3 >/dev/null || missing+=(python3)
-    has_grpcio || missing+=(python3-grpcio)
-    [ "${#missing[@]}" -eq 0 ] && return
-    command -v apt-get >/dev/null || {
-        echo "error: install ${missing[*]}, there is no apt-get to do it with" >&2
-        exit 1
-    }
-    if [ "$(id -u)" -ne 0 ]; then
-        # Asks for nothing: where sudo would, it says so and stops.
-        sudo --non-interactive true 2>/dev/null || {
-            echo "error: run 'apt-get install ${missing[*]}' as root first" >&2
-            exit 1
-        }
-        root=(sudo --non-interactive)
-    fi
-    "${root[@]}" apt-get update
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install --yes --no-install-recommends "${missing[@]}"
-}
-
-install_programs
+missing=()
+command -v chromium >/dev/null || missing+=(chromium)
+command -v chromedriver >/dev/null || missing+=(chromium-driver)
+command -v redis-server >/dev/null || missing+=(redis-server)
+command -v curl >/dev/null || missing+=(curl)
+command -v python3 >/dev/null || missing+=(python3)
+has_grpcio || missing+=(python3-grpcio)
+./scripts/install.sh "${missing[@]}"
 cargo build --examples --all-features
 
 # The examples in the documentation first, so that the summary of all else comes last.

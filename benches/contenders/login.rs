@@ -65,7 +65,8 @@ impl<C: Clock + Clone> Logins<C> {
         built(self.builder().store(store))
     }
 
-    fn builder(&self) -> Builder {
+    /// What all these layers have in common.
+    pub fn builder(&self) -> Builder {
         LpAuthLayer::builder()
             .clock(self.clock.clone())
             .account(self.sentinel.account_id())

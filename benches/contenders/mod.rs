@@ -24,10 +24,10 @@ use http_body_util::BodyExt;
 use tower::Service;
 use tower_lp_auth::{LpAuthLayer, LpUser, MemoryStore, test_kit};
 
-pub use self::login::Logins;
-use self::{
-    floor::{Floor, FloorLayer, Guest, WrapLayer},
+use self::floor::{Floor, FloorLayer, Guest, WrapLayer};
+pub use self::{
     headers::{bearer, browser, cookie, fields},
+    login::Logins,
 };
 
 /// One router, and the requests it is asked.

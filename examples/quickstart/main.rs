@@ -115,12 +115,16 @@ fn with_mock(mock: &MockSentinel, bound: SocketAddr) -> Result<LpAuthLayer, Box<
 }
 
 /// Everything needs a user but the start page and the icon that browsers ask for.
-fn protect(builder: tower_lp_auth::Builder) -> tower_lp_auth::Builder {
+pub(crate) fn protect(builder: tower_lp_auth::Builder) -> tower_lp_auth::Builder {
     builder.optional("/").public("/favicon.ico")
 }
 
 /// The application: six routes, and the layer last.
-fn app(auth: &LpAuthLayer, mock: Option<Arc<MockSentinel>>) -> Router {
+pub(crate) fn app(auth: &LpAuthLayer, mock: Option<Arc<MockSentinel>>) -> Router {
+    routes(auth, mock).layer(auth.clone())
+}
+
+pub(crate) fn routes(auth: &LpAuthLayer, mock: Option<Arc<MockSentinel>>) -> Router {
     let login = auth.login_url("/");
     let back = format!("{}{login}", auth.origin());
     let forget = mock.as_ref().map(|mock| mock.forget_url(&back));
@@ -133,7 +137,6 @@ fn app(auth: &LpAuthLayer, mock: Option<Arc<MockSentinel>>) -> Router {
         .route("/echo", post(echo))
         .route("/favicon.ico", get(page::icon))
         .with_state(start)
-        .layer(auth.clone())
 }
 
 /// What the start page shows beside the user.

@@ -36,18 +36,25 @@ fn main() -> ExitCode {
     match arguments[..] {
         [] => compare(false),
         ["--instructions"] => compare(true),
-        ["count", name, times] => instructions::count(name, times.parse().expect("a number")),
+        ["count", name] => instructions::count(name),
         ["serve"] => two_threads().block_on(load::serve()),
-        ["storm"] => two_threads().block_on(load::storm()),
-        ["sessions"] => one_thread().block_on(load::sessions()),
+        ["storm", turns, requests] => {
+            two_threads().block_on(load::storm(number(turns), number(requests)));
+        }
+        ["sessions", most] => one_thread().block_on(load::sessions(number(most))),
         _ => {
             eprintln!(
-                "expected nothing, --instructions, serve, storm or sessions, not {arguments:?}"
+                "expected nothing, --instructions, serve, storm TURNS REQUESTS or sessions MOST, not \
+                 {arguments:?}"
             );
             return ExitCode::from(2);
         }
     }
     ExitCode::SUCCESS
+}
+
+fn number(text: &str) -> usize {
+    text.parse().expect("a number")
 }
 
 /// Measures all contenders and prints the table.

@@ -78,10 +78,13 @@ impl AuthnBackend for Backend {
 
 pub async fn start(name: &'static str, around: &Surroundings) -> Contender {
     match name {
-        "axum-login, MokaStore" => with(name, MokaStore::new(None), around).await,
+        "axum-login, MokaStore" => {
+            let contender = with(name, MokaStore::new(None), around).await;
+            contender.noted("the same over another store in this process")
+        }
         "axum-login, RedisStore" => {
             let store = RedisStore::new(pool(around.redis().await.port()).await);
-            with(name, store, around).await.over("GET from Redis")
+            with(name, store, around).await.over("GET from Redis").noted("the same over Redis")
         }
         _ => with(name, MemoryStore::default(), around).await.noted(
             "a session id in the cookie, ended in the store at once; no token refresh, no CSRF guard \

@@ -33,8 +33,10 @@ pub fn start(name: &'static str) -> Contender {
     let contender = Contender::new(name, app, vec![headers(name)]).over(name);
     match name {
         "floor+" | "floor+wrap" => contender.noted(note),
-        "floor+wrap, no cookie" => contender.at("/public"),
-        _ => contender,
+        "floor+wrap, browser" => contender.noted("with the 16 header fields of a browser"),
+        "floor+wrap, foreign" => contender.noted("with three foreign cookies in the same field"),
+        "floor+wrap, fields" => contender.noted("with the four cookies as four fields"),
+        _ => contender.at("/public").noted("a request without a cookie"),
     }
 }
 

@@ -59,12 +59,23 @@ fn described(contender: Contender) -> Contender {
             "a sealed cookie seen before; refreshes beside the handler, once per session; CSRF guard; \
              logout final within the process",
         ),
-        "ours, browser" => contender.over("floor+wrap, browser"),
-        "ours, foreign" => contender.over("floor+wrap, foreign"),
-        "ours, fields" => contender.over("floor+wrap, fields"),
+        "ours, browser" => {
+            contender.over("floor+wrap, browser").noted("with the 16 header fields of a browser")
+        }
+        "ours, foreign" => {
+            contender.over("floor+wrap, foreign").noted("three foreign cookies in the same field")
+        }
+        "ours, fields" => {
+            contender.over("floor+wrap, fields").noted("the four cookies as four fields")
+        }
         "ours, anew" => contender.in_turns().noted("the cache holds one session: each cookie is opened"),
-        "ours, public" => contender.at("/public").over("floor+wrap, no cookie"),
-        "ours, public with our cookie" => contender.at("/public").over("floor+wrap"),
+        "ours, public" => contender
+            .at("/public")
+            .over("floor+wrap, no cookie")
+            .noted("a public route, and no cookie: nothing is looked for"),
+        "ours, public with our cookie" => contender
+            .at("/public")
+            .noted("a public route: the session is taken out of the request, and not opened"),
         "ours, MemoryStore" => contender.noted("the same with the record in this process"),
         "ours, RedisStore" => contender
             .over("GET from Redis")

@@ -1,5 +1,5 @@
 //! The layer under load, for `scripts/load.sh`: `serve.rs` over sockets, `storm.rs` many requests on
-//! one expired session, `sessions.rs` one request on each of many sessions.
+//! one expired session, `sessions.rs` requests on up to a million sessions.
 
 mod serve;
 mod sessions;

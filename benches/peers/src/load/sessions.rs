@@ -1,4 +1,4 @@
-//! What a request costs, and a session takes, with one session and with a million.
+//! What a request costs, and a session takes, with one session and with up to a million.
 
 use axum::{
     Router,
@@ -17,7 +17,9 @@ use crate::{
     shared::Logins,
 };
 
-const MOST: usize = 1_000_000;
+/// Of the `MemoryStore`, however many sessions there are.
+const ROOM: usize = 1_000_000;
+
 /// The builder's default.
 const OPENED_SESSIONS: usize = 10_000;
 
@@ -31,13 +33,14 @@ enum Kept {
     InMemory,
 }
 
-/// Prints a table: cost of a request on a session drawn at random, and memory.
-pub async fn sessions() {
+/// Prints a table: cost of a request on a session drawn at random, and memory; for one session, ten,
+/// and so on up to `most`.
+pub async fn sessions(most: usize) {
     println!("| sessions | kept | ns a request | × bare | bytes held | bytes a session |");
     println!("|--:|---|--:|--:|--:|--:|");
     for kept in [Kept::Sealed, Kept::InMemory] {
         let mut count = 1;
-        while count <= MOST {
+        while count <= most {
             measure(count, kept).await;
             count *= 10;
         }
@@ -48,7 +51,7 @@ async fn measure(count: usize, kept: Kept) {
     let logins = Logins::start().await;
     let layer = match kept {
         Kept::Sealed => logins.layer(OPENED_SESSIONS),
-        Kept::InMemory => logins.stored(MemoryStore::new(MOST)),
+        Kept::InMemory => logins.stored(MemoryStore::new(ROOM)),
     };
     let mut cookies = Vec::with_capacity(count);
     for number in 0..count {
