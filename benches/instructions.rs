@@ -11,7 +11,7 @@ use std::{env, fs, process::ExitCode, sync::mpsc, thread};
 use tokio::runtime::Handle;
 
 use self::{
-    budget::Entry,
+    budget::{Breach, Entry},
     contenders::{Contender, all, among, floor_of},
 };
 
@@ -104,9 +104,10 @@ fn check(counts: &[Entry], path: &str) -> Result<ExitCode, String> {
     let counted = over_floors(counts);
     let breaches = budget::breaches(&limits, &counted);
     for breach in &breaches {
-        eprintln!("error: {breach}");
+        eprintln!("{}: {breach}", if breach.is_fatal() { "error" } else { "note" });
     }
-    Ok(if breaches.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let is_kept = !breaches.iter().any(Breach::is_fatal);
+    Ok(if is_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What the layer's contenders add to their floors; floors have no budget.

@@ -4,7 +4,7 @@
 #
 #   scripts/instructions.sh            all contenders
 #   scripts/instructions.sh cached     those whose name begins so, and their floors
-#   scripts/instructions.sh --check    fails where the budget is not kept, for better or worse
+#   scripts/instructions.sh --check    fails where a budget is not kept, and tells of those that have become stale
 #   scripts/instructions.sh --renew    makes what is counted the budget
 set -eu
 cd "$(dirname "$0")/.."

@@ -74,6 +74,13 @@ fn named<'a>(name: &str, entries: &'a [Entry]) -> Option<&'a Entry> {
     entries.iter().find(|it| it.name == name)
 }
 
+impl Breach<'_> {
+    /// A stale budget is only told of: another machine may take a few instructions less.
+    pub fn is_fatal(&self) -> bool {
+        !matches!(self, Self::Below(..))
+    }
+}
+
 impl fmt::Display for Breach<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
