@@ -28,6 +28,11 @@ compiler=$(rustc --version)
 program=$(cargo bench --quiet --bench instructions --no-run --message-format=json |
     sed -n 's/.*"name":"instructions".*"executable":"\([^"]*\)".*/\1/p')
 
+[ -x "$program" ] || {
+    echo "error: benches/instructions.rs could not be built" >&2
+    exit 1
+}
+
 # One run: each call of `counted` is written to a file of its own, in the order of the names. Callgrind
 # takes one option for each pattern, so the same function has two. Each contender has a heap of its own.
 MALLOC_ARENA_MAX=100 valgrind --tool=callgrind --callgrind-out-file="$work/out" \

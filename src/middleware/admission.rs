@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request};
 
 use super::{
     outgoing::{Origin, Passage},
@@ -16,7 +16,7 @@ use crate::{
     jwt::{BearerClaims, BearerError},
     refresh::{Considered, Departure, Found, Landing, Ready, Tickets},
     respond::RejectionReason,
-    session::{Carrier, Held, Traces},
+    session::{Carrier, Held, Reading, Traces},
     user::LpUser,
 };
 
@@ -45,6 +45,16 @@ pub(crate) struct Waiting {
     /// The sealed session that the request has brought.
     pub(super) brought: Option<Held>,
     pub(super) facts: Facts,
+}
+
+/// What a request brings.
+enum Looked {
+    /// An `Authorization` header that counts: it alone decides.
+    Authorization,
+    /// Cookies of sessions in the browser.
+    Sealed(Found),
+    /// Cookies of sessions in a store.
+    Stored(Tickets),
 }
 
 /// What has been found out about a request on its way to a decision.
@@ -84,39 +94,52 @@ impl Shared {
         }
         let brought = Brought::of(request.headers(), self.keeper.mint.names());
         let now = self.keeper.now();
-        let Brought { authorization, upgrade, .. } = brought;
-        let carrier = Carrier::Cookie;
-        if let Some((held, cookies)) = self.known_at_once(&brought, now).filter(|_| !by_token) {
+        let (upgrade, carrier) = (brought.upgrade, Carrier::Cookie);
+        if by_token {
+            let reason = RejectionReason::CredentialRefused;
+            return Admission::Answer(self.refuse_request(reason, request, None));
+        }
+        if let Some((held, cookies)) = self.known_at_once(&brought, now) {
             let facts = Facts { route, now, upgrade, cookies, carrier };
             return self.admit_session(held, facts, request);
         }
-        let (cookies, is_new) = match brought.cookies.reading() {
-            Some(reading) => (reading, !authorization),
-            None => (self.keeper.mint.names().read(request.headers()), false),
+        let (cookies, looked) = self.look(&brought, request.headers(), now);
+        let facts = Facts { route, now, upgrade, cookies, carrier };
+        match looked {
+            _ if by_token => {
+                self.nobody(Facts { carrier: Carrier::Token, ..facts }, request, false)
+            }
+            Looked::Authorization => self.admit_bearer(facts, request),
+            Looked::Sealed(Found::Session(held)) => self.admit_found(held, facts, request),
+            Looked::Sealed(Found::Nobody { dead }) | Looked::Stored(Tickets::Nobody { dead }) => {
+                self.nobody(facts, request, dead)
+            }
+            Looked::Sealed(Found::Ambiguous) | Looked::Stored(Tickets::TooMany) => {
+                self.nobody(facts, request, false)
+            }
+            Looked::Stored(tickets) => self.ask_store(tickets, facts, request),
+        }
+    }
+
+    /// What a request brings, where more than a glance is needed.
+    #[inline(never)]
+    fn look(&self, brought: &Brought<'_>, headers: &HeaderMap, now: Timestamp) -> (Traces, Looked) {
+        let keeper = &self.keeper;
+        let glanced = brought.cookies.reading();
+        let is_unknown = glanced.is_some() && !brought.authorization;
+        let Reading { candidates, traces } =
+            glanced.unwrap_or_else(|| keeper.mint.names().read(headers));
+        if brought.authorization && !self.ignored_schemes.ignore_all(headers) {
+            return (traces, Looked::Authorization);
+        }
+        let looked = match (&keeper.depot, candidates.sole()) {
+            (Some(depot), _) => Looked::Stored(keeper.tickets(depot, Carrier::Cookie, &candidates)),
+            (None, Some(value)) if is_unknown => {
+                Looked::Sealed(keeper.find_unknown(Carrier::Cookie, value, now))
+            }
+            (None, _) => Looked::Sealed(keeper.find(Carrier::Cookie, &candidates, now)),
         };
-        let facts = Facts { route, now, upgrade, cookies: cookies.traces, carrier };
-        if by_token {
-            return self.nobody(Facts { carrier: Carrier::Token, ..facts }, request, false);
-        }
-        if authorization && !self.ignored_schemes.ignore_all(request.headers()) {
-            return self.admit_bearer(facts, request);
-        }
-        if let Some(depot) = &self.keeper.depot {
-            return match self.keeper.tickets(depot, carrier, &cookies.candidates) {
-                Tickets::Nobody { dead } => self.nobody(facts, request, dead),
-                Tickets::TooMany => self.nobody(facts, request, false),
-                tickets => self.ask_store(tickets, facts, request),
-            };
-        }
-        let found = match cookies.candidates.sole() {
-            Some(value) if is_new => self.keeper.find_unknown(carrier, value, now),
-            _ => self.keeper.find(carrier, &cookies.candidates, now),
-        };
-        match found {
-            Found::Session(held) => self.admit_found(held, facts, request),
-            Found::Ambiguous => self.nobody(facts, request, false),
-            Found::Nobody { dead } => self.nobody(facts, request, dead),
-        }
+        (traces, looked)
     }
 
     /// The session of a request whose cookie was opened before, where the fields need not be taken apart

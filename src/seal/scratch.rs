@@ -27,7 +27,7 @@ impl Scratch {
         if text.len() > MAX_SEALED {
             return None;
         }
-        self.written = (text.len() * 3).div_ceil(4);
+        self.written = self.written.max((text.len() * 3).div_ceil(4));
         let out = base64_simd::Out::from_uninit_slice(&mut self.room);
         base64_simd::URL_SAFE_NO_PAD.decode(text, out).ok()
     }

@@ -13,7 +13,7 @@ use cookie::{Cookie, SameSite, time};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 pub(crate) use self::{
-    reading::{Candidates, Glance},
+    reading::{Candidates, Glance, Reading},
     traces::Traces,
 };
 

@@ -324,8 +324,10 @@ impl Shard {
     /// Whether a sweep is under way, or time has come for one.
     #[inline]
     fn wants_sweep(&mut self, now: Timestamp) -> bool {
-        // A wall clock will do: one that is set back brings the next sweep forward, no more.
-        if now.since(self.swept_at).max(self.swept_at.since(now)) >= SWEEP_EVERY {
+        // A wall clock will do: one that is set back brings the next sweep forward, no more. One that is
+        // under way is finished first, or it would never come to the tracks that it sees last.
+        let elapsed = now.since(self.swept_at).max(self.swept_at.since(now));
+        if self.unswept == 0 && elapsed >= SWEEP_EVERY {
             self.begin_sweep(now);
         }
         self.unswept > 0

@@ -27,7 +27,7 @@ mod wire;
 pub(crate) use self::{
     caches::Caches,
     carrier::{Carrier, TOKEN_HEADER},
-    cookie::{Candidates, CookieNames, Glance, MAX_CANDIDATES, MAX_LINE, Traces},
+    cookie::{Candidates, CookieNames, Glance, MAX_CANDIDATES, MAX_LINE, Reading, Traces},
     id::{Pair, SessionId},
     ledger::{Ending, Ledger, LedgerLimits},
     mint::{Mint, Minted, Sealers, TooLarge},

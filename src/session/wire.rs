@@ -84,7 +84,10 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(super) fn short(&mut self) -> Option<u32> {
-        self.number()?.try_into().ok()
+        let before = self.0.len();
+        let number = self.number()?.try_into().ok()?;
+        // As many bytes as 32 bits take, and no more.
+        (before - self.0.len() <= 5).then_some(number)
     }
 
     #[inline]
@@ -158,5 +161,7 @@ mod tests {
         assert_eq!(number(&[0x80; 11]), None);
         assert_eq!(number(&[0x80]), None);
         assert_eq!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0x1f]).short(), None);
+        assert_eq!(Reader::new(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x00]).short(), None);
+        assert_eq!(Reader::new(&[0x80, 0x80, 0x80, 0x80, 0x00]).short(), Some(0));
     }
 }

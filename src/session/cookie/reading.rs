@@ -4,7 +4,7 @@ use std::{fmt, ops::Deref};
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use super::{CookieNames, MAX_CANDIDATES, Owner, Traces, trim};
+use super::{CookieNames, MAX_CANDIDATES, Owner, Traces};
 
 /// The session cookies of one request, none of them believed.
 #[derive(Debug)]
@@ -157,13 +157,18 @@ impl<'a> Glance<'a> {
         let candidates = match self.session {
             _ if self.is_vague => return None,
             None => Candidates::Few(Values::default()),
-            Some(value) if memchr::memchr(b';', value).is_none() && trim(value) == value => {
+            Some(value) if memchr::memchr(b';', value).is_none() && is_trimmed(value) => {
                 Candidates::one(value)
             }
             Some(_) => return None,
         };
         Some(Reading { candidates, traces: self.traces })
     }
+}
+
+/// Without a blank at either end.
+fn is_trimmed(value: &[u8]) -> bool {
+    !matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t'])
 }
 
 impl CookieNames {

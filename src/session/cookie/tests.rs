@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{reading::Reading, *};
+use super::*;
 
 fn names() -> CookieNames {
     CookieNames::new(true, "abc123", None)

@@ -87,6 +87,22 @@ fn what_nobody_holds_and_nothing_happened_to_is_swept() {
     assert_eq!(ledger.evictions(), (0, 0));
 }
 
+/// With few calls a sweep takes long, and comes to an end.
+#[test]
+fn a_sweep_comes_to_its_end_however_rare_the_calls() {
+    let ledger = Ledger::new(LedgerLimits { entries: 1000, results: 3 });
+    let held = hold(&ledger, &sample());
+    for _ in 0..500 {
+        drop(hold(&ledger, &sample()));
+    }
+    let mut now = held.opened.session.times.authenticated_at.plus(SWEEP_EVERY);
+    for _ in 0..501_usize.div_ceil(SWEEP_STEP) {
+        ledger.hold(Arc::clone(&held.opened), now, || SWEEP_EVERY);
+        now = now.plus(Duration::from_secs(4));
+    }
+    assert_eq!(tracks(&ledger), 1);
+}
+
 /// However many sessions come, what nobody holds and nothing happened to makes room for them: nobody
 /// looks at all entries, and what is held or has changed stays.
 #[test]

@@ -91,9 +91,10 @@ impl Fault {
         self.cause == Cause::UnknownScript
     }
 
-    /// Whether the user may not do this.
-    pub(super) fn is_forbidden(&self) -> bool {
-        self.cause == Cause::Forbidden
+    /// Whether the server will not take this command another time either: the user may not give it, or it
+    /// is not known there.
+    pub(super) fn refuses_command(&self) -> bool {
+        matches!(self.cause, Cause::Forbidden | Cause::Other)
     }
 
     pub(super) fn is_wrong_type(&self) -> bool {

@@ -139,7 +139,7 @@ impl RedisStore {
         let Some(command) = departing.command() else { return };
         match self.supervisor.ask(&command).await {
             Ok(answer) => departing.arrive(answer),
-            Err(fault) if fault.is_forbidden() => self.together.turn_off(),
+            Err(fault) if fault.refuses_command() => self.together.turn_off(),
             Err(_) => {}
         }
     }

@@ -13,7 +13,10 @@ use std::{
 };
 
 use ::redis::{Cmd, Value};
-use tokio::sync::oneshot;
+use tokio::{
+    runtime::{self, Handle},
+    sync::oneshot,
+};
 
 /// The longest command: the server does nothing else meanwhile.
 const MOST: usize = 128;
@@ -25,7 +28,15 @@ pub(super) struct Together {
     under_way: AtomicUsize,
     /// Every load goes by itself, as long as the store lives.
     is_off: AtomicBool,
-    waiting: Mutex<Vec<Waiting>>,
+    waiting: Mutex<Batch>,
+}
+
+/// The loads of the next command.
+#[derive(Default)]
+struct Batch {
+    /// Where they wait: a runtime that stalls holds up no other's.
+    runtime: Option<runtime::Id>,
+    loads: Vec<Waiting>,
 }
 
 struct Waiting {
@@ -65,14 +76,16 @@ impl Together {
     }
 
     fn wait(self: &Arc<Self>, key: &str) -> Way {
-        let mut waiting = self.waiting();
-        if waiting.len() >= MOST {
+        let here = Handle::try_current().ok().map(|handle| handle.id());
+        let mut batch = self.waiting();
+        let is_first = batch.loads.is_empty();
+        if batch.loads.len() >= MOST || (!is_first && batch.runtime != here) {
             return Way::Alone;
         }
         let (sender, value) = oneshot::channel();
-        waiting.push(Waiting { key: key.into(), value: sender });
-        let is_first = waiting.len() == 1;
-        drop(waiting);
+        batch.runtime = here;
+        batch.loads.push(Waiting { key: key.into(), value: sender });
+        drop(batch);
         let errand = is_first.then(|| Errand { together: Some(Arc::clone(self)) });
         Way::With { value, errand }
     }
@@ -82,7 +95,7 @@ impl Together {
         self.is_off.store(true, Ordering::Relaxed);
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
+    fn waiting(&self) -> MutexGuard<'_, Batch> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -90,13 +103,13 @@ impl Together {
 impl Errand {
     /// Whether only one load waits so far.
     pub(super) fn is_for_one(&self) -> bool {
-        self.together.as_ref().is_none_or(|together| together.waiting().len() < 2)
+        self.together.as_ref().is_none_or(|together| together.waiting().loads.len() < 2)
     }
 
     /// The loads that have come so far. Those who do not wait any more are left out.
     pub(super) fn leave(mut self) -> Departing {
         let together = self.together.take();
-        let mut waiting = together.map_or_else(Vec::new, |it| mem::take(&mut *it.waiting()));
+        let mut waiting = together.map_or_else(Vec::new, |it| mem::take(&mut it.waiting().loads));
         waiting.retain(|load| !load.value.is_closed());
         Departing { waiting }
     }
@@ -105,7 +118,7 @@ impl Errand {
 impl Drop for Errand {
     fn drop(&mut self) {
         if let Some(together) = &self.together {
-            together.waiting().clear();
+            together.waiting().loads.clear();
         }
     }
 }
@@ -241,6 +254,24 @@ mod tests {
         let together = Arc::<Together>::default();
         let (_, errand) = wait(&together, "b");
         assert!(errand.unwrap().leave().command().is_none());
+    }
+
+    /// A runtime that stalls holds up no other's loads.
+    #[test]
+    fn only_loads_of_one_runtime_go_together() {
+        let together = Arc::<Together>::default();
+        let [one, other] =
+            [(); 2].map(|()| runtime::Builder::new_current_thread().build().expect("a runtime"));
+        let waits = |runtime: &runtime::Runtime| {
+            let _entered = runtime.enter();
+            together.wait("b")
+        };
+        let first = waits(&one);
+        assert!(matches!(first, Way::With { errand: Some(_), .. }));
+        assert!(matches!(waits(&other), Way::Alone));
+        assert!(matches!(waits(&one), Way::With { errand: None, .. }));
+        drop(first);
+        assert!(matches!(waits(&other), Way::With { errand: Some(_), .. }));
     }
 
     #[test]
