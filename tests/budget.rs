@@ -9,6 +9,7 @@ fn entry(name: &str, instructions: i64) -> Entry {
     Entry { name: name.to_owned(), instructions }
 }
 
+/// A regression over 5 % fails, and what two runs may differ by does not.
 #[test]
 fn a_budget_is_kept_within_five_per_cent_and_never_missed_by_a_few_instructions() {
     for (limit, counted, kept) in [
@@ -41,6 +42,7 @@ fn a_budget_that_has_become_stale_is_told_of() {
     );
 }
 
+/// Whoever reads the message knows what to look for.
 #[test]
 fn what_has_become_dearer_is_told_with_both_figures() {
     let (limits, counts) = ([entry("cached", 2000)], [entry("cached", 3000)]);
@@ -53,6 +55,7 @@ fn what_has_become_dearer_is_told_with_both_figures() {
     );
 }
 
+/// No path goes unwatched because nobody has thought of it.
 #[test]
 fn every_path_has_a_budget_and_every_budget_a_path() {
     let (limits, counts) = ([entry("cached", 2000), entry("gone", 1)], [entry("new", 1)]);
@@ -61,6 +64,7 @@ fn every_path_has_a_budget_and_every_budget_a_path() {
     assert_eq!(found, [Breach::NoBudget(&counts[0]), Breach::NoPath(cached), Breach::NoPath(gone)]);
 }
 
+/// The file is written by the program that reads it.
 #[test]
 fn what_is_written_is_read_again() {
     let entries = [entry("cached", 2807), entry("public, stripped", 1810), entry("odd", -3)];

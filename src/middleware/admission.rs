@@ -106,9 +106,6 @@ impl Shared {
         let (cookies, looked) = self.look(&brought, request.headers(), now);
         let facts = Facts { route, now, upgrade, cookies, carrier };
         match looked {
-            _ if by_token => {
-                self.nobody(Facts { carrier: Carrier::Token, ..facts }, request, false)
-            }
             Looked::Authorization => self.admit_bearer(facts, request),
             Looked::Sealed(Found::Session(held)) => self.admit_found(held, facts, request),
             Looked::Sealed(Found::Nobody { dead }) | Looked::Stored(Tickets::Nobody { dead }) => {
