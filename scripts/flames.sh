@@ -4,17 +4,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-command -v valgrind >/dev/null || ./scripts/install.sh valgrind
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-program=$(CARGO_PROFILE_BENCH_DEBUG=1 cargo bench --quiet --bench instructions --no-run --message-format=json |
-    sed -n 's/.*"name":"instructions".*"executable":"\([^"]*\)".*/\1/p')
-MALLOC_ARENA_MAX=100 valgrind --tool=callgrind --callgrind-out-file="$work/out" \
-    '--toggle-collect=instructions::counted' '--dump-after=*instructions::counted*' \
-    "$program" count cached >"$work/names" 2>"$work/log" || {
-    cat "$work/log" >&2
-    exit 1
-}
+./scripts/callgrind.sh "$work" cached
 number=$(grep -nx cached "$work/names" | cut -d: -f1)
 
 python3 - "$work/out.$number" >"$work/stacks" <<'PYTHON'

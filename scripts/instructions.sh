@@ -20,27 +20,12 @@ if [ "$wanted" != --table ] && ! { [ "$(uname -m)" = x86_64 ] && grep -qw avx2 /
     echo "warning: the budget is for x86_64 with AVX2, which this machine is not: nothing is done" >&2
     exit
 fi
-command -v valgrind >/dev/null || ./scripts/install.sh valgrind
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 compiler=$(rustc --version)
-program=$(cargo bench --quiet --bench instructions --no-run --message-format=json |
-    sed -n 's/.*"name":"instructions".*"executable":"\([^"]*\)".*/\1/p')
-
-[ -x "$program" ] || {
-    echo "error: benches/instructions.rs could not be built" >&2
-    exit 1
-}
-
-# One run: each call of `counted` is written to a file of its own, in the order of the names. Callgrind
-# takes one option for each pattern, so the same function has two. Each contender has a heap of its own.
-MALLOC_ARENA_MAX=100 valgrind --tool=callgrind --callgrind-out-file="$work/out" \
-    '--toggle-collect=instructions::counted' '--dump-after=*instructions::counted*' \
-    "$program" count "$prefix" >"$work/names" 2>"$work/log" || {
-    cat "$work/log" >&2
-    exit 1
-}
+./scripts/callgrind.sh "$work" "$prefix"
+program=$(cat "$work/program")
 number=0
 while read -r name; do
     number=$((number + 1))

@@ -41,11 +41,11 @@ impl Guest {
     }
 }
 
-/// The layer of the floor; `WRAP` says whether it returns a body of its own.
+/// The layer of *floor+*; over it, a [`WrapLayer`] makes it *floor+wrap*.
 #[derive(Clone)]
-pub struct FloorLayer<const WRAP: bool>(Guest);
+pub struct FloorLayer(Guest);
 
-impl<const WRAP: bool> FloorLayer<WRAP> {
+impl FloorLayer {
     pub fn new() -> Self {
         Self::named("hello")
     }
@@ -56,20 +56,20 @@ impl<const WRAP: bool> FloorLayer<WRAP> {
 }
 
 #[derive(Clone)]
-pub struct FloorService<S, const WRAP: bool> {
+pub struct FloorService<S> {
     inner: S,
     guest: Guest,
 }
 
-impl<S, const WRAP: bool> Layer<S> for FloorLayer<WRAP> {
-    type Service = FloorService<S, WRAP>;
+impl<S> Layer<S> for FloorLayer {
+    type Service = FloorService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
         FloorService { inner, guest: self.0.clone() }
     }
 }
 
-impl<S> Service<Request<Body>> for FloorService<S, false>
+impl<S> Service<Request<Body>> for FloorService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>>,
 {
@@ -84,24 +84,6 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         request.extensions_mut().insert(self.guest.clone());
         self.inner.call(request)
-    }
-}
-
-impl<S> Service<Request<Body>> for FloorService<S, true>
-where
-    S: Service<Request<Body>, Response = Response<Body>>,
-{
-    type Response = Response<Wrapped>;
-    type Error = S::Error;
-    type Future = Wrap<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        request.extensions_mut().insert(self.guest.clone());
-        Wrap { response: self.inner.call(request) }
     }
 }
 

@@ -84,7 +84,7 @@ pub async fn all() -> Vec<Contender> {
         one("optional", behind(&cached), "/optional", alone()),
         Contender::call(
             "floor+wrap, grpc",
-            grpc::router().layer(FloorLayer::<true>::new()),
+            grpc::router().layer((WrapLayer, FloorLayer::new())),
             alone(),
         ),
         Contender::call("grpc, cookie", grpc::router().layer(cached.clone()), alone()),
@@ -178,8 +178,8 @@ fn floored(floor: Floor) -> Router {
     let hello = async |guest: Extension<Guest>| guest.0.name();
     let router = Router::new().route("/user", get(hello)).route("/public", get(|| async { "hi" }));
     match floor {
-        Floor::Plus => router.layer(FloorLayer::<false>::new()),
-        Floor::PlusWrap => router.layer(FloorLayer::<true>::new()),
+        Floor::Plus => router.layer(FloorLayer::new()),
+        Floor::PlusWrap => router.layer((WrapLayer, FloorLayer::new())),
         Floor::Wrap => router.layer(WrapLayer),
     }
 }

@@ -236,14 +236,10 @@ impl Shared {
         facts: Facts,
         request: &mut Request<B>,
     ) -> Admission {
-        let cross_site = self.is_cross_site(facts, request);
         if let Some(held) = self.keeper.at_hand(&tickets, facts.now) {
-            if cross_site {
-                let reason = RejectionReason::CrossSite;
-                return Admission::Answer(self.refuse_request(reason, request, None));
-            }
-            return Admission::Forward(self.let_in(held.clone(), held, facts, request, None));
+            return self.admit_found(held, facts, request);
         }
+        let cross_site = self.is_cross_site(facts, request);
         let keeper = Arc::clone(&self.keeper);
         let Facts { carrier, now, .. } = facts;
         let ready = Box::pin(async move {

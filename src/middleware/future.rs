@@ -74,7 +74,7 @@ where
     }
 
     pub(super) fn answer(shared: Arc<Shared>, answer: Answer) -> Self {
-        Self { shared, state: State::Answer { answer: Some(Box::new(answer)) } }
+        Self { shared, state: State::answer(answer) }
     }
 
     pub(super) fn answer_later(shared: Arc<Shared>, answer: BoxFuture<'static, Answer>) -> Self {
@@ -88,8 +88,17 @@ where
         inner: S,
         request: Request<B>,
     ) -> Self {
-        let held = Some(Box::new(Parked { inner, request, waiting }));
-        Self { shared, state: State::Wait { work, held } }
+        Self { shared, state: State::wait(work, Parked { inner, request, waiting }) }
+    }
+}
+
+impl<S, B, F, R> State<S, B, F, R> {
+    fn wait(work: BoxFuture<'static, Awaited>, parked: Parked<S, B>) -> Self {
+        Self::Wait { work, held: Some(Box::new(parked)) }
+    }
+
+    fn answer(answer: Answer) -> Self {
+        Self::Answer { answer: Some(Box::new(answer)) }
     }
 }
 
@@ -136,14 +145,11 @@ where
                             let response = inner.call(request);
                             State::Forward { response, passage }
                         }
-                        Admission::Answer(answer) => {
-                            State::Answer { answer: Some(Box::new(answer)) }
-                        }
+                        Admission::Answer(answer) => State::answer(answer),
                         Admission::AnswerLater(answer) => State::AnswerLater { answer },
-                        Admission::Wait(work, waiting) => State::Wait {
-                            work,
-                            held: Some(Box::new(Parked { inner, request, waiting })),
-                        },
+                        Admission::Wait(work, waiting) => {
+                            State::wait(work, Parked { inner, request, waiting })
+                        }
                     }
                 }
                 StateProj::AnswerLater { answer } => {

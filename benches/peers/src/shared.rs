@@ -10,7 +10,7 @@ mod headers;
 mod login;
 
 pub use self::{
-    floor::{FloorLayer, Guest},
+    floor::{FloorLayer, Guest, WrapLayer},
     headers::{browser, cookie, fields, shared},
     login::Logins,
 };

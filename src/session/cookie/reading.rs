@@ -76,14 +76,12 @@ pub(crate) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    #[inline]
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self { candidates: Candidates::Few(Values::default()), traces: Traces::default() }
     }
 
     /// Takes the next field in.
-    #[inline]
-    pub(crate) fn read(&mut self, names: &CookieNames, field: &'a HeaderValue) {
+    fn read(&mut self, names: &CookieNames, field: &'a HeaderValue) {
         let bytes = field.as_bytes();
         let mut start = 0;
         self.traces.enter_field();

@@ -1,11 +1,10 @@
 //! Sessions in this process: bounded, expiring, without a lock that all requests share.
 //!
 //! Here stands what each verb does. [`shard`] keeps a part of the keys behind a lock of its own and
-//! clears away what is over, [`hash`](mod@hash) says where a key belongs, [`room`] counts what is kept
-//! over all shards, and [`content`] holds bytes that are wiped when nobody needs them any more.
+//! clears away what is over, [`room`] counts what is kept over all shards, and [`content`] holds
+//! bytes that are wiped when nobody needs them any more.
 
 mod content;
-mod hash;
 mod room;
 mod shard;
 
@@ -22,8 +21,9 @@ use std::{
     time::Duration,
 };
 
+use quick_cache::DefaultHashBuilder;
+
 use self::{
-    hash::KeyHash,
     room::{Places, Room},
     shard::{Kept, Moment, Open, Shard},
 };
@@ -83,7 +83,7 @@ pub struct MemoryStore {
 struct Inner {
     shards: Box<[Shard]>,
     /// Spreads keys over the shards, unpredictably for those who choose keys.
-    spread: KeyHash,
+    spread: DefaultHashBuilder,
     room: Room,
     /// Which shard is swept next.
     turn: AtomicUsize,
@@ -111,7 +111,7 @@ impl MemoryStore {
         let shards = (max_sessions / PER_SHARD).clamp(SHARDS.0, SHARDS.1);
         let inner = Inner {
             shards: (0..shards).map(|_| Shard::default()).collect(),
-            spread: KeyHash::default(),
+            spread: DefaultHashBuilder::default(),
             room: Room::new(max_sessions),
             turn: AtomicUsize::new(0),
             clock: Arc::new(clock),

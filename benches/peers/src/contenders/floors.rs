@@ -5,7 +5,7 @@ use axum::{Extension, Router, http::HeaderMap, routing::get};
 use super::Contender;
 use crate::{
     session::USER,
-    shared::{FloorLayer, Guest, browser, cookie, fields},
+    shared::{FloorLayer, Guest, WrapLayer, browser, cookie, fields},
 };
 
 /// A session cookie as long as this crate's, which nobody reads.
@@ -24,10 +24,10 @@ pub fn start(name: &'static str) -> Contender {
         .route("/me", get(async |guest: Extension<Guest>| guest.name().to_owned()))
         .route("/public", get(async || "hi"));
     let (app, note) = if name == "floor+" {
-        let app = app.layer(FloorLayer::<false>::named(USER));
+        let app = app.layer(FloorLayer::named(USER));
         (app, "a layer that only clones an `Arc` into the request's extensions")
     } else {
-        let app = app.layer(FloorLayer::<true>::named(USER));
+        let app = app.layer((WrapLayer, FloorLayer::named(USER)));
         (app, "the same with a body type of its own; what no layer that ends streams can avoid")
     };
     let contender = Contender::new(name, app, vec![headers(name)]).over(name);

@@ -9,10 +9,9 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    hash::KeyHash,
-    room::{Places, Room},
-};
+use quick_cache::DefaultHashBuilder;
+
+use super::room::{Places, Room};
 use crate::session::store::{IndexEntry, Lease, StoreError, StoredRecord, Swap, Version};
 
 /// A reading of the monotonic clock, in nanoseconds.
@@ -45,13 +44,13 @@ pub(super) struct Kept<T> {
     pub(super) expires: Moment,
 }
 
-type Table<T> = HashMap<Box<str>, Kept<T>, KeyHash>;
+type Table<T> = HashMap<Box<str>, Kept<T>, DefaultHashBuilder>;
 
 #[derive(Default)]
 struct Content {
     records: Table<StoredRecord>,
     leases: Table<Lease>,
-    users: HashMap<Box<str>, Vec<Entry>, KeyHash>,
+    users: HashMap<Box<str>, Vec<Entry>, DefaultHashBuilder>,
 }
 
 /// One entry of a user's index; a user's entries are in the order of `record`.
@@ -304,7 +303,7 @@ fn sweep_table<T>(table: &mut Table<T>, now: Moment, places: &Places, earliest: 
 }
 
 /// Gives back the memory that a flood has left behind.
-fn shrink<V>(table: &mut HashMap<Box<str>, V, KeyHash>) {
+fn shrink<V>(table: &mut HashMap<Box<str>, V, DefaultHashBuilder>) {
     if table.capacity() > 4 * table.len().max(16) {
         table.shrink_to_fit();
     }
