@@ -220,7 +220,12 @@ impl User {
 
     fn tell(&self, page: &Page) -> String {
         let end = self.world.counts.end_since(&self.id, self.since.unwrap_or(now()));
-        format!("{} of {}, session ended as {end:?}: {}", page.status, self.id, page.body)
+        let retry_after = page.headers.get(http::header::RETRY_AFTER);
+        let (status, id, body) = (page.status, &self.id, &page.body);
+        format!(
+            "{:?}: {status} of {id}, retry-after {retry_after:?}, session ended as {end:?}: {body}",
+            self.world.clock.monotonic()
+        )
     }
 }
 
