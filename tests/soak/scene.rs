@@ -20,9 +20,11 @@ use crate::{
 const INSTANCES: usize = 3;
 
 /// Sessions are refreshed this often, and an access token lives long enough to be served through
-/// any of the faults: what is answered with 503 meanwhile has another reason.
+/// any of the faults: what is answered with 503 meanwhile has another reason. Whoever meets Sentinel's
+/// outage, is quiet (27 s) and comes back in the next one (26 s later) has a token of before the first,
+/// and is held back for 10 s more, or by the lease of an instance that is gone (12 s).
 const REFRESH_AFTER: Duration = Duration::from_secs(2);
-const ACCESS_TOKEN: Duration = Duration::from_secs(40);
+const ACCESS_TOKEN: Duration = Duration::from_secs(90);
 
 /// Sentinel works at once and answers after this: some refreshes are always under way.
 const SENTINEL_TAKES: Duration = Duration::from_millis(100);
