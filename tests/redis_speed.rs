@@ -8,8 +8,13 @@ mod support;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use futures_util::future::join_all;
 use round_trip::{Asked, Client, Sample};
 use support::redis::{FaultProxy, Mode, RedisServer};
+use tower_lp_auth::{
+    RedisStore,
+    store::{SessionStore, StoredRecord, Version},
+};
 
 /// Each command that the server has been asked, and how often.
 async fn commands(server: &RedisServer) -> BTreeMap<String, u64> {
@@ -24,6 +29,7 @@ async fn commands(server: &RedisServer) -> BTreeMap<String, u64> {
 }
 
 /// D17, P03: the server is asked for the record, and nothing else but who it is, four times a second.
+/// The requests come one after the other here.
 #[tokio::test]
 async fn a_thousand_requests_are_a_thousand_gets() {
     let server = RedisServer::start().await;
@@ -38,6 +44,38 @@ async fn a_thousand_requests_are_a_thousand_gets() {
         !["client|setinfo", "config|resetstat", "info", "hello"].contains(&&**name)
     });
     assert_eq!(commands, BTreeMap::from([("get".to_owned(), 1000)]));
+}
+
+/// Loads that come at once share commands, if the user may ask so; each has the answer that it would
+/// have had alone.
+#[tokio::test]
+async fn loads_at_once_share_commands_and_each_has_its_own_answer() {
+    const RECORDS: u8 = 60;
+    let server = RedisServer::start().await;
+    let record = |number: u8| StoredRecord::new(Version::from_bytes([number; 16]), vec![number]);
+    server.ask(&["RPUSH", "list", "no record"]).await;
+    for (user, right) in [("may", "+mget"), ("may-not", "-mget")] {
+        let rights = ["ACL", "SETUSER", user, "on", ">pw", "~*", "+@connection", "+get", "+set"];
+        server.ask(&[&rights[..], &[right]].concat()).await;
+        let store = RedisStore::new(server.url_as(&format!("{user}:pw"))).expect("a URL");
+        let keys: Vec<String> = (0..RECORDS).map(|number| format!("{user}-{number}")).collect();
+        for (number, key) in (0..RECORDS).zip(&keys) {
+            let hour = Duration::from_secs(3600);
+            store.create(key, record(number), hour).await.expect("a free key");
+        }
+        server.ask(&["CONFIG", "RESETSTAT"]).await;
+        let all = keys.iter().map(String::as_str).chain(["list", "none"]);
+        let mut loaded = join_all(all.map(|key| store.load(key))).await.into_iter();
+        for number in 0..RECORDS {
+            let found = loaded.next().expect("an answer").expect("a record");
+            assert_eq!(found, Some(record(number)), "{user}");
+        }
+        let rest: Vec<_> = loaded.map(|found| found.expect("an answer")).collect();
+        assert_eq!(rest, [Some(StoredRecord::unreadable()), None], "{user}");
+        let commands = commands(&server).await;
+        let most = if right == "+mget" { 3 } else { u64::from(RECORDS) + 2 };
+        assert!(commands["get"] <= most, "{user}: {commands:?}");
+    }
 }
 
 /// P03: where the way to the server is long, a request takes as long as one command.

@@ -91,6 +91,12 @@ impl Fault {
         self.cause == Cause::UnknownScript
     }
 
+    /// Whether the server will not take this command another time either: the user may not give it, or it
+    /// is not known there.
+    pub(super) fn refuses_command(&self) -> bool {
+        matches!(self.cause, Cause::Forbidden | Cause::Other)
+    }
+
     pub(super) fn is_wrong_type(&self) -> bool {
         self.cause == Cause::WrongType
     }

@@ -2,7 +2,7 @@
 //!
 //! [`config`] reads the URLs and [`server`] connects to what they name; [`supervisor`] keeps one
 //! multiplexed [`link`] to it and replaces it when it breaks; [`script`] holds the verbs that need
-//! more than one command; [`fault`] tells errors apart and [`health`] reports them once.
+//! more than one command, [`together`] the loads that share one; [`fault`] tells errors apart and [`health`] reports them once.
 
 mod address;
 mod config;
@@ -13,6 +13,7 @@ mod script;
 mod server;
 mod shaken;
 mod supervisor;
+mod together;
 mod ttl;
 
 pub use self::{address::RedisConfigError, config::RedisStoreBuilder};
@@ -23,7 +24,13 @@ use ::redis::{Cmd, FromRedisValue, Value};
 use bytes::Bytes;
 
 use self::{
-    fault::Fault, health::Verb, script::Script, server::Server, supervisor::Supervisor, ttl::millis,
+    fault::Fault,
+    health::Verb,
+    script::Script,
+    server::Server,
+    supervisor::Supervisor,
+    together::{Errand, Together, Way},
+    ttl::millis,
 };
 use super::{
     IndexEntry, Lease, LeaseOwner, Leased, SessionStore, StoreError, StoredRecord, Swap, Version,
@@ -45,7 +52,8 @@ use crate::error::BoxFuture;
 /// The server should not evict (`maxmemory-policy noeviction`): an evicted session is a lost login. An
 /// ACL user needs `+@connection +get +set +exists +del +eval +evalsha` and what the scripts
 /// call: `+getrange +pttl +time +type +hgetall +hset +hdel +pexpireat`; in a cluster also
-/// `+cluster|slots`.
+/// `+cluster|slots`. With `+mget` loads that come at once share a command, on one server; without,
+/// each is a command of its own.
 ///
 /// `rediss://` works with the trust store of the system, or with
 /// [`RedisStoreBuilder::ca_certificate`]. TLS comes from rustls, whose crypto provider is one per
@@ -63,6 +71,7 @@ use crate::error::BoxFuture;
 #[derive(Clone)]
 pub struct RedisStore {
     supervisor: Arc<Supervisor>,
+    together: Arc<Together>,
 }
 
 impl RedisStore {
@@ -84,7 +93,12 @@ impl RedisStore {
     }
 
     fn from_server(server: Server) -> Self {
-        Self { supervisor: Arc::new(Supervisor::new(server)) }
+        let together = Together::default();
+        if server.is_cluster() {
+            // Keys of one command have to be at one node.
+            together.turn_off();
+        }
+        Self { supervisor: Arc::new(Supervisor::new(server)), together: Arc::new(together) }
     }
 
     /// A command that changes something is sent once.
@@ -98,6 +112,35 @@ impl RedisStore {
         match self.supervisor.ask(&command).await {
             Err(fault) if fault.breaks_link() => Box::pin(self.supervisor.ask(&command)).await,
             outcome => outcome,
+        }
+    }
+
+    /// What is under a key, asked for together with what others load now.
+    async fn value(&self, key: &str) -> Result<Value, Fault> {
+        let mut load = self.together.enter(key);
+        if let Way::With { value, errand } = &mut load.way {
+            if let Some(errand) = errand.take() {
+                tokio::spawn(self.clone().load_together(errand));
+            }
+            if let Ok(bytes) = value.await {
+                return Ok(Value::BulkString(bytes));
+            }
+        }
+        self.read(key_command("GET", key)).await
+    }
+
+    /// Asks for all that wait by then. Where that fails each of them asks again and learns why.
+    async fn load_together(self, errand: Errand) {
+        if errand.is_for_one() {
+            // After all who can go on now, so that they come along.
+            tokio::task::yield_now().await;
+        }
+        let departing = errand.leave();
+        let Some(command) = departing.command() else { return };
+        match self.supervisor.ask(&command).await {
+            Ok(answer) => departing.arrive(answer),
+            Err(fault) if fault.refuses_command() => self.together.turn_off(),
+            Err(_) => {}
         }
     }
 
@@ -153,7 +196,7 @@ impl SessionStore for RedisStore {
 
     fn load<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<StoredRecord>, StoreError>> {
         Box::pin(async move {
-            let record = match self.read(key_command("GET", key)).await {
+            let record = match self.value(key).await {
                 Ok(Value::Nil) => Ok(None),
                 Ok(Value::BulkString(bytes)) => Ok(Some(StoredRecord::from_bytes(bytes.into()))),
                 Ok(_) => Err(Fault::unexpected_answer()),
