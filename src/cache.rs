@@ -2,7 +2,8 @@
 //!
 //! Only values that opened or verified enter. A key is the whole value, hashed by the last characters,
 //! which are those of its AEAD tag or signature (nobody without the key chooses them), and compared in
-//! full, in constant time.
+//! full. The last characters are compared first, in constant time: they cannot be guessed one by one.
+//! How much of the rest is the same is only told to whoever has them already, and holds the value.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
@@ -22,11 +23,23 @@ struct Value(Box<[u8]>);
 struct Borrowed<'a>(&'a [u8]);
 
 /// The last characters are the tag's or the signature's: 16 of them are 96 bits.
-const HASHED: usize = 16;
+const TAG: usize = 16;
 
+/// All but the last characters, and these.
+#[inline]
+fn split_tag(value: &[u8]) -> (&[u8], &[u8]) {
+    value.split_at(value.len().saturating_sub(TAG))
+}
+
+#[inline]
 fn hash_tag<H: Hasher>(value: &[u8], state: &mut H) {
-    let tail = value.len().saturating_sub(HASHED);
-    state.write(&value[tail..]);
+    state.write(split_tag(value).1);
+}
+
+#[inline]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let ((one, tag), (other, others_tag)) = (split_tag(one), split_tag(other));
+    constant_time_eq(tag, others_tag) && one == other
 }
 
 impl Hash for Value {
@@ -43,7 +56,7 @@ impl Hash for Borrowed<'_> {
 
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
-        constant_time_eq(&self.0, &other.0)
+        is_same(&self.0, &other.0)
     }
 }
 
@@ -51,7 +64,7 @@ impl Eq for Value {}
 
 impl Equivalent<Value> for Borrowed<'_> {
     fn equivalent(&self, key: &Value) -> bool {
-        constant_time_eq(self.0, &key.0)
+        is_same(self.0, &key.0)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{
     fmt,
     future::Future,
-    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -34,6 +33,8 @@ pin_project! {
         S: Service<Request<B>>,
     {
         shared: Arc<Shared>,
+        // Beside the state, so that what is made in place is not moved: of a request that was let through.
+        passage: Passage,
         #[pin]
         state: State<S, B, F, S::Response>,
     }
@@ -47,9 +48,9 @@ pin_project! {
         /// A refresh comes first, a store is asked or a token verified.
         Wait { work: BoxFuture<'static, Awaited>, held: Option<Box<Parked<S, B>>> },
         /// The inner service works.
-        Forward { #[pin] response: F, passage: Passage },
+        Forward { #[pin] response: F },
         /// Its head is ready and waits a little for the session's new cookie.
-        Linger { wait: BoxFuture<'static, ()>, head: Option<Box<(R, Passage)>> },
+        Linger { wait: BoxFuture<'static, ()>, head: Option<Box<R>> },
         /// We answer later.
         AnswerLater { answer: BoxFuture<'static, Answer> },
         /// We answer now.
@@ -70,15 +71,15 @@ where
 {
     #[inline]
     pub(super) fn forward(shared: Arc<Shared>, response: F, passage: Passage) -> Self {
-        Self { shared, state: State::Forward { response, passage } }
+        Self { shared, passage, state: State::Forward { response } }
     }
 
     pub(super) fn answer(shared: Arc<Shared>, answer: Answer) -> Self {
-        Self { shared, state: State::answer(answer) }
+        Self::unforwarded(shared, State::answer(answer))
     }
 
     pub(super) fn answer_later(shared: Arc<Shared>, answer: BoxFuture<'static, Answer>) -> Self {
-        Self { shared, state: State::AnswerLater { answer } }
+        Self::unforwarded(shared, State::AnswerLater { answer })
     }
 
     pub(super) fn wait(
@@ -88,7 +89,11 @@ where
         inner: S,
         request: Request<B>,
     ) -> Self {
-        Self { shared, state: State::wait(work, Parked { inner, request, waiting }) }
+        Self::unforwarded(shared, State::wait(work, Parked { inner, request, waiting }))
+    }
+
+    fn unforwarded(shared: Arc<Shared>, state: State<S, B, F, S::Response>) -> Self {
+        Self { shared, passage: Passage::nothing(), state }
     }
 }
 
@@ -111,18 +116,16 @@ where
 {
     type Output = Result<Response<ResponseBody<R>>, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
-                StateProj::Forward { response, passage } => {
+                StateProj::Forward { response } => {
                     let head = ready!(response.poll(cx))?;
-                    match passage.linger(this.shared) {
-                        Some(wait) => {
-                            let passage = mem::replace(passage, Passage::nothing());
-                            State::Linger { wait, head: Some(Box::new((head, passage))) }
-                        }
-                        None => match passage.leave(this.shared, head) {
+                    match this.passage.linger(this.shared) {
+                        Some(wait) => State::Linger { wait, head: Some(Box::new(head)) },
+                        None => match this.passage.leave(this.shared, head) {
                             Departing::Now(response) => return Poll::Ready(Ok(response)),
                             Departing::Later(answer) => State::AnswerLater { answer },
                         },
@@ -130,8 +133,8 @@ where
                 }
                 StateProj::Linger { wait, head } => {
                     ready!(wait.as_mut().poll(cx));
-                    let (head, passage) = *head.take().expect(POLLED_AFTER_END);
-                    match passage.leave(this.shared, head) {
+                    let head = *head.take().expect(POLLED_AFTER_END);
+                    match this.passage.leave(this.shared, head) {
                         Departing::Now(response) => return Poll::Ready(Ok(response)),
                         Departing::Later(answer) => State::AnswerLater { answer },
                     }
@@ -142,8 +145,8 @@ where
                     let Parked { mut inner, mut request, waiting } = *held;
                     match this.shared.after_wait(awaited, waiting, &mut request) {
                         Admission::Forward(passage) => {
-                            let response = inner.call(request);
-                            State::Forward { response, passage }
+                            *this.passage = passage;
+                            State::Forward { response: inner.call(request) }
                         }
                         Admission::Answer(answer) => State::answer(answer),
                         Admission::AnswerLater(answer) => State::AnswerLater { answer },

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{
     HeaderMap, HeaderValue, Request, Response, Uri,
-    header::{CACHE_CONTROL, Entry, SET_COOKIE, VARY},
+    header::{CACHE_CONTROL, SET_COOKIE, VARY},
     uri::PathAndQuery,
 };
 use http_body::Body;
@@ -233,14 +233,27 @@ impl Passage {
         };
         if hands_out {
             respond::forbid_storing(headers);
-        } else if !matches!(self.caller, Caller::Nobody)
-            && let Entry::Vacant(cache_control) = headers.entry(CACHE_CONTROL)
-        {
-            cache_control.insert(PRIVATE);
+        } else if !matches!(self.caller, Caller::Nobody) {
+            keep_private(headers);
         }
         if self.optional {
             headers.append(VARY, shared.vary());
         }
+    }
+}
+
+/// Lets no shared cache store the response, unless the handler has said who may.
+#[inline(never)]
+fn keep_private(headers: &mut HeaderMap) {
+    // Of a few names each is looked at sooner than one is looked up.
+    const FEW: usize = 8;
+    let is_said = if headers.keys_len() > FEW {
+        headers.contains_key(CACHE_CONTROL)
+    } else {
+        headers.keys().any(|name| *name == CACHE_CONTROL)
+    };
+    if !is_said {
+        headers.insert(CACHE_CONTROL, PRIVATE);
     }
 }
 
@@ -283,4 +296,28 @@ fn token_value(shared: &Shared, held: &Held) -> Option<HeaderValue> {
     }
     let result = known.result.as_ref()?;
     result.token_header(&shared.keeper.mint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a handler says of caches stays as it is, all of it, however many headers there are.
+    #[test]
+    fn only_silence_about_caches_becomes_private() {
+        for (others, said) in [(0, 0), (0, 1), (2, 2), (7, 0), (8, 0), (8, 1), (20, 0), (20, 2)] {
+            let mut headers = HeaderMap::new();
+            for number in 0..others {
+                let name = http::HeaderName::try_from(format!("x-{number}")).unwrap();
+                headers.insert(name, HeaderValue::from_static("x"));
+            }
+            for _ in 0..said {
+                headers.append(CACHE_CONTROL, HeaderValue::from_static("max-age=1"));
+            }
+            keep_private(&mut headers);
+            let values: Vec<_> = headers.get_all(CACHE_CONTROL).iter().collect();
+            let expected = if said == 0 { vec!["private"] } else { vec!["max-age=1"; said] };
+            assert_eq!(values, expected, "{others} others, {said} said");
+        }
+    }
 }
