@@ -86,11 +86,11 @@ impl LoginDesk {
             account: pending.account.clone(),
             identity,
             times: self.keeper.times_at_login(sent_at, tokens.expires_in),
-            tokens: Tokens {
-                access: tokens.access_token,
-                refresh: tokens.refresh_token,
-                scope: tokens.scope.map(Into::into),
-            },
+            tokens: Tokens::new(
+                tokens.access_token,
+                tokens.refresh_token.as_ref(),
+                tokens.scope.as_deref(),
+            ),
             login: hash.mark(),
         };
         let new = self.keeper.begin(session, user_agent, sent_at).map_err(|error| {

@@ -86,7 +86,7 @@ impl Keeper {
                 return Departure::Blocked(left);
             }
         }
-        let Some(token) = session.tokens.refresh.clone() else { return Departure::Moved };
+        let Some(token) = session.tokens.refresh() else { return Departure::Moved };
         let (landed, landing) = watch::channel(());
         known.flight = Some(landing.clone());
         let seen = known.highest.generation;
@@ -342,11 +342,11 @@ pub(super) fn refreshed(
         pair,
         account: old.account.clone(),
         identity,
-        tokens: Tokens {
-            access: tokens.access_token,
-            refresh: tokens.refresh_token.or_else(|| old.tokens.refresh.clone()),
-            scope: tokens.scope.map(Into::into).or_else(|| old.tokens.scope.clone()),
-        },
+        tokens: Tokens::new(
+            tokens.access_token,
+            tokens.refresh_token.or_else(|| old.tokens.refresh()).as_ref(),
+            tokens.scope.as_deref().or_else(|| old.tokens.scope()),
+        ),
         times: Times {
             refreshed_at: sent_at,
             access_expires_at: access_end(sent_at, tokens.expires_in),

@@ -49,9 +49,9 @@ impl Keeper {
         };
         let session = &newest.opened.session;
         let generation = session.pair.generation;
-        let failed = if session.tokens.access == *refused {
+        let failed = if *session.tokens.access() == *refused {
             generation
-        } else if held.opened.session.tokens.access == *refused {
+        } else if *held.opened.session.tokens.access() == *refused {
             held.pair().generation
         } else {
             return Fresh::Here(newest);

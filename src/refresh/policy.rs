@@ -59,7 +59,7 @@ pub(crate) struct Schedule {
 impl Schedule {
     pub(crate) fn new(session: &Session, lifetimes: &Lifetimes) -> Self {
         let Times { refreshed_at, access_expires_at, last_seen, absolute_end, .. } = session.times;
-        let refreshable = session.tokens.refresh.is_some();
+        let refreshable = session.tokens.has_refresh();
         let delay = jitter(session.id, session.pair.generation, lifetimes.refresh_after);
         let due_at = refreshed_at.plus(lifetimes.refresh_after).plus_millis(delay);
         let life = access_expires_at.as_millis().saturating_sub(refreshed_at.as_millis());
@@ -121,7 +121,7 @@ fn jitter(id: SessionId, generation: u32, after: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::tests::sample;
+    use crate::session::tests::{sample, tokens_with};
 
     const HOUR: Duration = Duration::from_secs(3600);
     const LIFETIMES: Lifetimes = Lifetimes {
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn without_a_refresh_token_nothing_is_ever_due() {
         let mut session = sample();
-        session.tokens.refresh = None;
+        session.tokens = tokens_with(None);
         session.times.access_expires_at = session.times.refreshed_at.plus(2 * HOUR);
         let schedule = schedule(&session);
         let now = session.times.refreshed_at.plus(HOUR);

@@ -43,7 +43,7 @@ impl Keeper {
         let errand = Errand {
             keeper: Arc::clone(self),
             account: session.account.clone(),
-            token: session.tokens.refresh.clone()?,
+            token: session.tokens.refresh()?,
             began: self.clock.monotonic(),
             tries: 0,
         };

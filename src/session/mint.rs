@@ -193,8 +193,8 @@ mod tests {
     use super::*;
     use crate::{
         seal::Purpose,
-        secret::{RefreshToken, SessionKey},
-        session::tests::sample,
+        secret::SessionKey,
+        session::tests::{sample, tokens_with},
     };
     use std::time::Duration;
 
@@ -254,7 +254,7 @@ mod tests {
         let (mint, mut session) = (mint(), sample());
         let mut largest = 0;
         for length in 2700..3100 {
-            session.tokens.refresh = Some(RefreshToken::new("~".repeat(length)));
+            session.tokens = tokens_with(Some(&"~".repeat(length)));
             match mint.set_cookie(&session, session.times.authenticated_at) {
                 Ok(line) => {
                     assert!(line.len() <= MAX_LINE);

@@ -1,11 +1,11 @@
 //! What is known of a signed-in user.
 //!
-//! [`record`] is a session's content ([`subject`] whose it is, [`wire`] how its bytes are read), [`id`]
-//! what names and orders it, [`cookie`] how it travels,
-//! [`carrier`] in what, [`mint`] the one place where its Set-Cookie and its token are made, [`caches`] spare opening it again, and
-//! [`ledger`] keeps what changed about it in this process ([`track`] of one session). Where sessions
-//! are kept in a [`store`], the cookie holds a [`voucher`] for a record in the [`vault`], and [`pulse`] knows whether the store
-//! does its work.
+//! [`record`] is a session's content ([`subject`] whose it is, [`tokens`] what acts for them, [`packed`] as
+//! they stand in a payload, [`wire`] how its bytes are read), [`id`] what names and orders it, [`cookie`]
+//! how it travels, [`carrier`] in what, [`mint`] the one place where its Set-Cookie and its token are made,
+//! [`caches`] spare opening it again, and [`ledger`] keeps what changed about it in this process ([`track`]
+//! of one session). Where sessions are kept in a [`store`], the cookie holds a [`voucher`] for a record in
+//! the [`vault`], and [`pulse`] knows whether the store does its work.
 
 mod caches;
 mod carrier;
@@ -15,10 +15,12 @@ pub(crate) mod fuzzing;
 mod id;
 mod ledger;
 mod mint;
+mod packed;
 mod pulse;
 mod record;
 pub(crate) mod store;
 mod subject;
+mod tokens;
 mod track;
 mod vault;
 mod voucher;
@@ -31,8 +33,9 @@ pub(crate) use self::{
     id::{Pair, SessionId},
     ledger::{Ending, Ledger, LedgerLimits},
     mint::{Mint, Minted, Sealers, TooLarge},
-    record::{Identity, LoginMark, Session, Times, Tokens, issuer},
+    record::{Identity, LoginMark, Session, Times, issuer},
     store::{Lease, LeaseOwner, Leased, SessionStore, StoreError, Swap, Version},
+    tokens::Tokens,
     track::{
         Attempts, Known, Phase, Sighting, Standing, Track, WIDEST_JUMP, may_present, standing,
     },

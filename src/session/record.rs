@@ -2,20 +2,16 @@
 
 use std::borrow::Cow;
 
-use hex_simd::AsciiCase;
-use serde::{Serialize, Serializer};
-use zeroize::Zeroizing;
+use serde::Serialize;
 
 use super::{
     id::{Pair, SessionId},
+    packed::Packed,
     subject::Subject,
+    tokens::Tokens,
     wire::Reader,
 };
-use crate::{
-    account::AccountId,
-    clock::Timestamp,
-    secret::{AccessToken, RefreshToken},
-};
+use crate::{account::AccountId, clock::Timestamp};
 
 /// Everything that is known of a signed-in user, as one login and its refreshes made it.
 #[derive(Clone, Debug)]
@@ -51,14 +47,6 @@ pub(crate) fn issuer(text: &str) -> Issuer {
     }
 }
 
-/// What acts for the user at LivePerson.
-#[derive(Clone, Debug)]
-pub(crate) struct Tokens {
-    pub(crate) access: AccessToken,
-    pub(crate) refresh: Option<RefreshToken>,
-    pub(crate) scope: Option<Box<str>>,
-}
-
 /// The times a session carries; what follows from them is [`super::Schedule`]'s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Times {
@@ -77,9 +65,13 @@ pub(crate) struct Times {
 /// Eight bytes that tell logins apart.
 pub(crate) type LoginMark = [u8; 8];
 
-/// The bytes of version 1, in this order. [`Session::from_payload`] reads them.
+/// What most payloads have beside the tokens. With room for all there is no secret left behind where a
+/// vector grew.
+const BESIDE_TOKENS: usize = 192;
+
+/// The first bytes of version 1, in this order. [`Session::from_payload`] reads them.
 #[derive(Serialize)]
-struct Wire<'a> {
+struct Head<'a> {
     client: &'a str,
     account: &'a str,
     id: SessionId,
@@ -88,9 +80,11 @@ struct Wire<'a> {
     issuer: &'a str,
     is_admin: bool,
     is_lpa: bool,
-    access: Token<'a>,
-    refresh: Option<Token<'a>>,
-    scope: Option<&'a str>,
+}
+
+/// The bytes that follow, after those of the tokens.
+#[derive(Serialize)]
+struct Tail {
     authenticated_at: u64,
     refreshed_at: u64,
     access_expires_at: u64,
@@ -99,48 +93,17 @@ struct Wire<'a> {
     login: LoginMark,
 }
 
-/// A token: half as long when it is lowercase hex, as Sentinel's are.
-#[derive(Serialize)]
-enum Token<'a> {
-    Hex(#[serde(serialize_with = "as_bytes")] Zeroizing<Vec<u8>>),
-    Text(&'a str),
-}
-
-fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_bytes(bytes)
-}
-
-impl<'a> Token<'a> {
-    fn new(text: &'a str) -> Self {
-        let lowercase_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if text.bytes().all(lowercase_hex)
-            && let Ok(bytes) = hex_simd::decode_to_vec(text)
-        {
-            Self::Hex(Zeroizing::new(bytes))
-        } else {
-            Self::Text(text)
-        }
-    }
-}
-
-fn read_token(reader: &mut Reader<'_>) -> Option<String> {
-    match reader.byte()? {
-        0 => Some(hex_simd::encode_to_string(reader.bytes()?, AsciiCase::Lower)),
-        1 => Some(reader.text()?.to_owned()),
-        _ => None,
-    }
-}
-
-fn read_issuer(reader: &mut Reader<'_>) -> Option<Issuer> {
-    match reader.bytes()? {
+#[inline(always)]
+fn read_issuer(text: &[u8]) -> Option<Issuer> {
+    match text {
         b"Sentinel" => Some(Cow::Borrowed("Sentinel")),
         other => Some(issuer(str::from_utf8(other).ok()?)),
     }
 }
 
-#[inline]
+#[inline(always)]
 fn read_time(reader: &mut Reader<'_>) -> Option<Timestamp> {
-    reader.number().map(Timestamp::from_millis)
+    reader.millis().map(Timestamp::from_millis)
 }
 
 impl Session {
@@ -153,7 +116,7 @@ impl Session {
 
     /// The payload of the session's cookie for the application `client`.
     pub(crate) fn to_payload(&self, client: &str) -> Vec<u8> {
-        let wire = Wire {
+        let head = Head {
             client,
             account: self.account.as_str(),
             id: self.id,
@@ -162,9 +125,8 @@ impl Session {
             issuer: &self.identity.issuer,
             is_admin: self.identity.is_admin,
             is_lpa: self.identity.is_lpa,
-            access: Token::new(self.tokens.access.expose_secret()),
-            refresh: self.tokens.refresh.as_ref().map(|token| Token::new(token.expose_secret())),
-            scope: self.tokens.scope.as_deref(),
+        };
+        let tail = Tail {
             authenticated_at: self.times.authenticated_at.as_millis(),
             refreshed_at: self.times.refreshed_at.as_millis(),
             access_expires_at: self.times.access_expires_at.as_millis(),
@@ -172,7 +134,12 @@ impl Session {
             absolute_end: self.times.absolute_end.as_millis(),
             login: self.login,
         };
-        postcard::to_stdvec(&wire).expect("a flat structure of known length serializes")
+        let payload = Vec::with_capacity(BESIDE_TOKENS + self.tokens.as_bytes().len());
+        let written = postcard::to_extend(&head, payload).and_then(|mut payload| {
+            payload.extend_from_slice(self.tokens.as_bytes());
+            postcard::to_extend(&tail, payload)
+        });
+        written.expect("a flat structure of known length serializes")
     }
 
     /// Reads a payload back; `None` if it is another client's, not of this version, or
@@ -183,51 +150,51 @@ impl Session {
         account: Option<&AccountId>,
     ) -> Option<Self> {
         let mut reader = Reader::new(payload);
-        if reader.bytes()? != client.as_bytes() {
+        let (its_client, its_account) = (reader.bytes()?, reader.bytes()?);
+        if its_client != client.as_bytes() {
             return None;
         }
-        let account = match (reader.bytes()?, account) {
-            (its, Some(account)) if account.as_str().as_bytes() == its => account.clone(),
-            (_, Some(_)) => return None,
-            (its, None) => str::from_utf8(its).ok()?.parse().ok()?,
+        let id = SessionId::from_bytes(reader.array()?);
+        let pair = Pair { generation: reader.short()?, sequence: reader.short()? };
+        let (subject, issuer) = (reader.bytes()?, reader.bytes()?);
+        let (is_admin, is_lpa) = (reader.flag()?, reader.flag()?);
+        let tokens = Packed::read(&mut reader)?;
+        let times = Times {
+            authenticated_at: read_time(&mut reader)?,
+            refreshed_at: read_time(&mut reader)?,
+            access_expires_at: read_time(&mut reader)?,
+            last_seen: read_time(&mut reader)?,
+            absolute_end: read_time(&mut reader)?,
         };
-        let session = Self {
-            id: SessionId::from_bytes(reader.array()?),
-            pair: Pair { generation: reader.short()?, sequence: reader.short()? },
-            account,
-            identity: Identity {
-                subject: Subject::from_utf8(reader.bytes()?)?,
-                issuer: read_issuer(&mut reader)?,
-                is_admin: reader.flag()?,
-                is_lpa: reader.flag()?,
-            },
-            tokens: Tokens {
-                access: AccessToken::new(read_token(&mut reader)?),
-                refresh: match reader.flag()? {
-                    true => Some(RefreshToken::new(read_token(&mut reader)?)),
-                    false => None,
-                },
-                scope: match reader.flag()? {
-                    true => Some(reader.text()?.into()),
-                    false => None,
-                },
-            },
-            times: Times {
-                authenticated_at: read_time(&mut reader)?,
-                refreshed_at: read_time(&mut reader)?,
-                access_expires_at: read_time(&mut reader)?,
-                last_seen: read_time(&mut reader)?,
-                absolute_end: read_time(&mut reader)?,
-            },
-            login: reader.array()?,
+        let login = reader.array()?;
+        if !reader.is_at_end() {
+            return None;
+        }
+        // All is read before anything is made that would have to be dropped.
+        let account = match account {
+            Some(account) if account.as_str().as_bytes() == its_account => account.clone(),
+            Some(_) => return None,
+            None => str::from_utf8(its_account).ok()?.parse().ok()?,
         };
-        reader.is_at_end().then_some(session)
+        let subject = Subject::from_utf8(subject)?;
+        let identity = Identity { subject, issuer: read_issuer(issuer)?, is_admin, is_lpa };
+        Some(Self { id, pair, account, identity, tokens: tokens.into(), times, login })
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::secret::{AccessToken, RefreshToken};
+
+    /// The tokens of [`sample`], but with this refresh token.
+    pub(crate) fn tokens_with(refresh: Option<&str>) -> Tokens {
+        Tokens::new(
+            AccessToken::new("0a".repeat(32)),
+            refresh.map(RefreshToken::new).as_ref(),
+            None,
+        )
+    }
 
     /// A session of documented shape: 64 and 288 hex digits.
     pub(crate) fn sample() -> Session {
@@ -242,11 +209,7 @@ pub(crate) mod tests {
                 is_admin: true,
                 is_lpa: false,
             },
-            tokens: Tokens {
-                access: AccessToken::new("0a".repeat(32)),
-                refresh: Some(RefreshToken::new("f7".repeat(144))),
-                scope: None,
-            },
+            tokens: tokens_with(Some(&"f7".repeat(144))),
             times: Times {
                 authenticated_at: at,
                 refreshed_at: at,
@@ -266,16 +229,17 @@ pub(crate) mod tests {
         {
             let mut session = sample();
             session.pair = Pair { generation: 3, sequence: 9 };
-            session.tokens.access = AccessToken::new(token);
-            session.tokens.scope = Some("a b".into());
+            session.tokens = Tokens::new(
+                AccessToken::new(token),
+                session.tokens.refresh().as_ref(),
+                Some("a b"),
+            );
             let back =
                 Session::from_payload(&session.to_payload(CLIENT), CLIENT, Some(&session.account))
                     .unwrap();
             assert_eq!((back.id, back.pair, back.times), (session.id, session.pair, session.times));
             assert_eq!(back.identity, session.identity);
-            assert_eq!(back.tokens.access, session.tokens.access);
-            assert_eq!(back.tokens.refresh, session.tokens.refresh);
-            assert_eq!(back.tokens.scope, session.tokens.scope);
+            assert_eq!(back.tokens, session.tokens);
         }
     }
 

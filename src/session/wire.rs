@@ -8,19 +8,19 @@
 pub(super) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    #[inline]
+    #[inline(always)]
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn byte(&mut self) -> Option<u8> {
         let (&byte, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(byte)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn flag(&mut self) -> Option<bool> {
         match self.byte()? {
             0 => Some(false),
@@ -29,60 +29,39 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*array)
     }
 
-    #[inline]
+    /// Most numbers are lengths, and most of these are one byte.
+    #[inline(always)]
     pub(super) fn number(&mut self) -> Option<u64> {
-        // Most lengths are one byte, and times are six: of those the bits are drawn together at once.
-        if let Some((&small @ 0..0x80, rest)) = self.0.split_first() {
-            self.0 = rest;
-            return Some(small.into());
-        }
-        match self.0.first_chunk() {
-            Some(word) => self.number_in(u64::from_le_bytes(*word)),
-            None => self.number_by_bytes(),
-        }
-    }
-
-    /// A number, of which these are the first eight bytes.
-    #[inline]
-    fn number_in(&mut self, word: u64) -> Option<u64> {
-        let ends = !word & 0x8080_8080_8080_8080;
-        if ends == 0 {
-            return self.number_by_bytes();
-        }
-        // All bits up to that of the first byte that ends a number.
-        let own = word & (ends ^ (ends - 1)) & 0x7f7f_7f7f_7f7f_7f7f;
-        let pairs = own & 0x007f_007f_007f_007f | (own & 0x7f00_7f00_7f00_7f00) >> 1;
-        let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
-        let number = fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4;
-        self.0 = self.0.get(ends.trailing_zeros() as usize / 8 + 1..)?;
+        let number;
+        (number, self.0) = match self.0 {
+            [small @ 0..0x80, rest @ ..] => (u64::from(*small), rest),
+            bytes => long_number(bytes)?,
+        };
         Some(number)
     }
 
-    #[inline(never)]
-    fn number_by_bytes(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for place in (0..63).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << place;
-            if byte < 0x80 {
-                return Some(number);
-            }
+    /// A [`number`](Self::number), at best one of six bytes: a time is one, from 1971 to 2109.
+    #[inline(always)]
+    pub(super) fn millis(&mut self) -> Option<u64> {
+        const ENDS: u64 = 0x8080_8080_8080;
+        if let Some((word, _)) = self.0.split_first_chunk()
+            && let word = u64::from_le_bytes(*word)
+            && word & ENDS == ENDS >> 8
+        {
+            self.0 = &self.0[6..];
+            return Some(drawn_together(word & (u64::MAX >> 16)));
         }
-        // Of the tenth byte there is room for one bit.
-        match self.byte()? {
-            byte @ 0..=1 => Some(number | u64::from(byte) << 63),
-            _ => None,
-        }
+        self.number()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn short(&mut self) -> Option<u32> {
         let before = self.0.len();
         let number = self.number()?.try_into().ok()?;
@@ -90,7 +69,7 @@ impl<'a> Reader<'a> {
         (before - self.0.len() <= 5).then_some(number)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.number()?).ok()?;
         let (bytes, rest) = self.0.split_at_checked(length)?;
@@ -98,13 +77,57 @@ impl<'a> Reader<'a> {
         Some(bytes)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn text(&mut self) -> Option<&'a str> {
         str::from_utf8(self.bytes()?).ok()
     }
 
+    #[inline(always)]
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     pub(super) const fn is_at_end(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// A number of more than one byte, and what follows.
+fn long_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let Some(word) = bytes.first_chunk() else { return number_by_bytes(bytes) };
+    let word = u64::from_le_bytes(*word);
+    let ends = !word & 0x8080_8080_8080_8080;
+    if ends == 0 {
+        return number_by_bytes(bytes);
+    }
+    // All bits up to that of the first byte that ends a number.
+    let number = drawn_together(word & (ends ^ (ends - 1)));
+    Some((number, bytes.get(ends.trailing_zeros() as usize / 8 + 1..)?))
+}
+
+/// The number of which each byte holds seven bits.
+#[inline(always)]
+const fn drawn_together(word: u64) -> u64 {
+    let own = word & 0x7f7f_7f7f_7f7f_7f7f;
+    let pairs = own & 0x007f_007f_007f_007f | (own & 0x7f00_7f00_7f00_7f00) >> 1;
+    let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+    fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4
+}
+
+fn number_by_bytes(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut reader = Reader(bytes);
+    let mut number = 0;
+    for place in (0..63).step_by(7) {
+        let byte = reader.byte()?;
+        number |= u64::from(byte & 0x7f) << place;
+        if byte < 0x80 {
+            return Some((number, reader.0));
+        }
+    }
+    // Of the tenth byte there is room for one bit.
+    match reader.byte()? {
+        byte @ 0..=1 => Some((number | u64::from(byte) << 63, reader.0)),
+        _ => None,
     }
 }
 
@@ -147,6 +170,23 @@ mod tests {
         ) {
             let oracle = postcard::take_from_bytes::<Everything<'_>>(&bytes).ok();
             prop_assert_eq!(read(&bytes), oracle.map(|(read, rest)| (read, rest.len())));
+            let mut reader = Reader::new(&bytes);
+            let oracle = postcard::take_from_bytes::<u64>(&bytes).ok();
+            let time = reader.millis().map(|time| (time, reader.rest()));
+            prop_assert_eq!(time, oracle);
+        }
+    }
+
+    /// Those of six bytes, on which the reading of times is set, and those beside them.
+    #[test]
+    fn times_of_any_length_are_read() {
+        for time in [0, 1 << 34, (1 << 35) - 1, 1 << 35, (1 << 42) - 1, 1 << 42, u64::MAX] {
+            for after in [&[][..], &[0x80; 1], &[0; 2], &[0xff; 8]] {
+                let payload = [&postcard::to_stdvec(&time).unwrap(), after].concat();
+                let mut reader = Reader::new(&payload);
+                assert_eq!(reader.millis(), Some(time));
+                assert_eq!(reader.rest(), after, "{time}");
+            }
         }
     }
 

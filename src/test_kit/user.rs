@@ -107,11 +107,7 @@ impl UserBuilder {
                 is_admin: self.is_admin,
                 is_lpa: self.is_lpa,
             },
-            tokens: Tokens {
-                access: self.access_token,
-                refresh: None,
-                scope: self.scope.map(Into::into),
-            },
+            tokens: Tokens::new(self.access_token, None, self.scope.as_deref()),
             times: Times {
                 authenticated_at: login,
                 refreshed_at: login,

@@ -198,7 +198,7 @@ impl LpUser {
     ///
     /// [`NoAccessToken`] for a user who is not known by a session.
     pub fn access_token(&self) -> Result<&AccessToken, NoAccessToken> {
-        Ok(&self.held()?.opened.session.tokens.access)
+        Ok(self.held()?.opened.session.tokens.access())
     }
 
     /// This session as a bearer token, for clients that keep no cookies: native applications, gRPC
@@ -299,7 +299,7 @@ impl LpUser {
     /// The scope of the access token, where Sentinel has named one (RFC 6749 §3.3).
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
-        self.session()?.tokens.scope.as_deref()
+        self.session()?.tokens.scope()
     }
 
     /// Ends this session, as a logout does: nothing of it is served any more by this process, the
@@ -400,7 +400,7 @@ impl LpUser {
 
 fn token_of(fresh: Fresh) -> Result<AccessToken, FreshTokenError> {
     match fresh {
-        Fresh::Here(held) => Ok(held.opened.session.tokens.access.clone()),
+        Fresh::Here(held) => Ok(held.opened.session.tokens.access().clone()),
         Fresh::Ended => Err(FreshTokenError::Ended),
         Fresh::Unavailable(retry_after_secs) => {
             Err(FreshTokenError::Unavailable { retry_after_secs })

@@ -242,13 +242,13 @@ impl StoredFlight {
 
     async fn send(&mut self, depot: &Depot, base: View<Version>) -> Event<Version> {
         let session = self.record.session.clone();
-        let Some(token) = &session.tokens.refresh else {
+        let Some(token) = session.tokens.refresh() else {
             return Event::Failed { unspent: true };
         };
         let keeper = Arc::clone(&self.keeper);
         // Not when the flight began: it may have waited for another's lease.
         let sent_at = keeper.now();
-        let call = keeper.sentinel.refresh(&session.account, token);
+        let call = keeper.sentinel.refresh(&session.account, &token);
         let answer = self.through(depot, call).await;
         let unknown_before = base.presented.saturating_sub(1);
         match weigh(answer, unknown_before, jitter()) {
