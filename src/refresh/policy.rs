@@ -14,7 +14,7 @@ const REFRESH_AHEAD: Duration = Duration::from_secs(60);
 const RESEAL_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// With a short idle lifetime activity is written ten times within it.
-const RESEALS_PER_IDLE: u32 = 10;
+const RESEALS_PER_IDLE: u64 = 10;
 
 /// The configured lifetimes that a session is judged by.
 #[derive(Clone, Copy, Debug)]
@@ -57,16 +57,18 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
+    #[inline]
     pub(crate) fn new(session: &Session, lifetimes: &Lifetimes) -> Self {
         let Times { refreshed_at, access_expires_at, last_seen, absolute_end, .. } = session.times;
         let refreshable = session.tokens.has_refresh();
-        let delay = jitter(session.id, session.pair.generation, lifetimes.refresh_after);
-        let due_at = refreshed_at.plus(lifetimes.refresh_after).plus_millis(delay);
+        let (idle, refresh_after) = (millis(lifetimes.idle), millis(lifetimes.refresh_after));
+        let delay = jitter(session.id, session.pair.generation, refresh_after);
+        let due_at = refreshed_at.plus_millis(refresh_after).plus_millis(delay);
         let life = access_expires_at.as_millis().saturating_sub(refreshed_at.as_millis());
         let ahead_at =
             access_expires_at.minus(REFRESH_AHEAD).max(access_expires_at.minus_millis(life / 2));
-        let reseal_at = last_seen.plus(RESEAL_AFTER.min(lifetimes.idle / RESEALS_PER_IDLE));
-        let mut ends_at = absolute_end.min(last_seen.plus(lifetimes.idle));
+        let reseal_at = last_seen.plus_millis(millis(RESEAL_AFTER).min(idle / RESEALS_PER_IDLE));
+        let mut ends_at = absolute_end.min(last_seen.plus_millis(idle));
         if !refreshable {
             ends_at = ends_at.min(access_expires_at);
         }
@@ -108,13 +110,12 @@ impl Schedule {
     }
 }
 
-/// A delay of up to a tenth of `after`, in milliseconds: spread evenly over sessions and different for
+/// A delay of up to a tenth of `after`, both in milliseconds: spread evenly over sessions and different for
 /// each generation, so that sessions of one second do not refresh in one second.
-fn jitter(id: SessionId, generation: u32, after: Duration) -> u64 {
+fn jitter(id: SessionId, generation: u32, after: u64) -> u64 {
     let spread =
         id.spread().wrapping_add(u64::from(generation).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let most = millis(after) / 10;
-    let delay = (u128::from(spread) * u128::from(most)) >> 64;
+    let delay = (u128::from(spread) * u128::from(after / 10)) >> 64;
     u64::try_from(delay).unwrap_or(u64::MAX)
 }
 
@@ -166,7 +167,7 @@ mod tests {
     /// F31.
     #[test]
     fn jitter_spreads_a_thousand_sessions_and_only_delays() {
-        let after = Duration::from_secs(1800);
+        let after = 1_800_000;
         let mut seconds = std::collections::HashSet::new();
         for _ in 0..1000 {
             let delay = jitter(SessionId::random(), 0, after);

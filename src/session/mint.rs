@@ -105,8 +105,10 @@ impl Mint {
     pub(crate) fn open(&self, carrier: Carrier, value: &[u8]) -> Result<Arc<Opened>, Unopenable> {
         let mut scratch = Scratch::new();
         let opened = self.unseal(carrier, value, &mut scratch)?;
-        let session = Session::from_payload(opened.payload, &self.client_id, Some(&self.account))
-            .ok_or(Unopenable::Broken)?;
+        let account = Some(&self.account);
+        let Some(session) = Session::from_payload(opened.payload, &self.client_id, account) else {
+            return Err(Unopenable::Broken);
+        };
         let schedule = Schedule::new(&session, &self.lifetimes);
         let current_key = opened.current_key;
         Ok(Arc::new(Opened { session, schedule, current_key, stored: None }))

@@ -144,6 +144,7 @@ impl Session {
 
     /// Reads a payload back; `None` if it is another client's, not of this version, or
     /// of another account than the one that is expected.
+    #[inline(always)] // else the session is copied on its way into its `Arc`
     pub(crate) fn from_payload(
         payload: &[u8],
         client: &str,

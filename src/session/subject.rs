@@ -28,7 +28,9 @@ impl Subject {
         match (bytes.0.get_mut(..text.len()), u8::try_from(text.len())) {
             (Some(room), Ok(length)) => {
                 room.copy_from_slice(text);
-                str::from_utf8(&bytes.0).ok()?;
+                if !bytes.0.is_ascii() {
+                    str::from_utf8(&bytes.0).ok()?;
+                }
                 Some(Self(Text::Short { length, bytes }))
             }
             _ => Some(Self(Text::Long(str::from_utf8(text).ok()?.into()))),

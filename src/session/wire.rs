@@ -2,7 +2,8 @@
 //!
 //! Postcard reads it too, at three times the cost: a session is opened for each request that the cache
 //! does not know. The format is specified: numbers are varints of seven bits a byte, the lowest first;
-//! texts and bytes have their length in front; flags, options and variants of an enum are one byte.
+//! texts and bytes have their length in front; flags, options and variants of an enum are one byte. All is
+//! inlined but the rare, so that what is left to read stays in registers.
 
 /// What is left to read. Whatever does not fit is `None`.
 pub(super) struct Reader<'a>(&'a [u8]);
@@ -36,12 +37,15 @@ impl<'a> Reader<'a> {
         Some(*array)
     }
 
-    /// Most numbers are lengths, and most of these are one byte.
+    /// Most numbers are lengths, of one byte or two.
     #[inline(always)]
     pub(super) fn number(&mut self) -> Option<u64> {
         let number;
         (number, self.0) = match self.0 {
             [small @ 0..0x80, rest @ ..] => (u64::from(*small), rest),
+            [low, high @ 0..0x80, rest @ ..] => {
+                (u64::from(*high) << 7 | u64::from(*low & 0x7f), rest)
+            }
             bytes => long_number(bytes)?,
         };
         Some(number)
