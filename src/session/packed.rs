@@ -29,6 +29,10 @@ fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Erro
     serializer.serialize_bytes(bytes)
 }
 
+/// What stands beside the tokens and the scope at most: kinds, and three lengths. With room for all no
+/// secret is left behind where a vector grew.
+const BESIDE: usize = 40;
+
 /// Packs the tokens; [`Packed::read`] reads them.
 pub(super) fn write(access: &str, refresh: Option<&str>, scope: Option<&str>) -> SecretSlice<u8> {
     let (access_hex, refresh_hex) = (hex(access), refresh.and_then(hex));
@@ -38,7 +42,9 @@ pub(super) fn write(access: &str, refresh: Option<&str>, scope: Option<&str>) ->
         refresh: refresh.map(|text| Token::new(text, refresh_hex.as_deref())),
         scope,
     };
-    let bytes = postcard::to_stdvec(&packed).expect("a flat structure of known length serializes");
+    let digits = access.len() + refresh.map_or(0, str::len) + scope.map_or(0, str::len);
+    let bytes = postcard::to_extend(&packed, Vec::with_capacity(BESIDE + digits));
+    let bytes = bytes.expect("a flat structure of known length serializes");
     SecretSlice::from(Box::from(&**Zeroizing::new(bytes)))
 }
 

@@ -46,7 +46,7 @@ impl<'a> Reader<'a> {
             [low, high @ 0..0x80, rest @ ..] => {
                 (u64::from(*high) << 7 | u64::from(*low & 0x7f), rest)
             }
-            bytes => long_number(bytes)?,
+            bytes => number_by_bytes(bytes)?,
         };
         Some(number)
     }
@@ -96,19 +96,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A number of more than one byte, and what follows.
-fn long_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let Some(word) = bytes.first_chunk() else { return number_by_bytes(bytes) };
-    let word = u64::from_le_bytes(*word);
-    let ends = !word & 0x8080_8080_8080_8080;
-    if ends == 0 {
-        return number_by_bytes(bytes);
-    }
-    // All bits up to that of the first byte that ends a number.
-    let number = drawn_together(word & (ends ^ (ends - 1)));
-    Some((number, bytes.get(ends.trailing_zeros() as usize / 8 + 1..)?))
-}
-
 /// The number of which each byte holds seven bits.
 #[inline(always)]
 const fn drawn_together(word: u64) -> u64 {
@@ -118,6 +105,8 @@ const fn drawn_together(word: u64) -> u64 {
     fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4
 }
 
+/// A number of any length, and what follows.
+#[inline(never)]
 fn number_by_bytes(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut reader = Reader(bytes);
     let mut number = 0;
