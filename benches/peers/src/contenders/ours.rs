@@ -79,7 +79,7 @@ fn described(contender: Contender) -> Contender {
         "ours, MemoryStore" => contender.noted("the same with the record in this process"),
         "ours, RedisStore" => contender
             .over("GET from Redis")
-            .noted("one GET a request; one refresh and one logout in the whole cluster"),
+            .noted("one GET a request, or a share of an MGET; one refresh and one logout in the whole cluster"),
         name => unreachable!("no contender is called {name}"),
     }
 }
