@@ -20,6 +20,8 @@ enum Cause {
     Link,
     /// The server does not serve now: it loads, has no quorum, has given the slot away.
     NotReady,
+    /// The server is busy with somebody's script.
+    Busy,
     /// Credentials are wrong, or none were given: the next connection presents them again.
     Unauthenticated,
     /// The user may not do this.
@@ -141,6 +143,7 @@ fn cause(error: &RedisError, code: Option<&str>) -> Cause {
         Some("OOM") => return Cause::Full,
         Some("WRONGTYPE") => return Cause::WrongType,
         Some("READONLY" | "MASTERDOWN") => return Cause::Link,
+        Some("BUSY") => return Cause::Busy,
         _ => {}
     }
     match error.kind() {
@@ -200,6 +203,23 @@ mod tests {
                 (kind, breaks_link, outage),
                 "{answer}"
             );
+        }
+    }
+
+    #[test]
+    fn a_command_that_meets_a_passing_state_is_not_refused_for_good() {
+        for (answer, expected) in [
+            ("NOPERM this user has no permissions to run the 'mget' command", true),
+            ("ERR unknown command 'MGET', with args beginning with: 'a'", true),
+            ("CROSSSLOT Keys in request don't hash to the same slot", true),
+            ("BUSY Redis is busy running a script.", false),
+            ("LOADING Redis is loading the dataset in memory", false),
+            ("CLUSTERDOWN The cluster is down", false),
+            ("NOAUTH Authentication required.", false),
+            ("MASTERDOWN Link with MASTER is down", false),
+        ] {
+            let fault = Fault::of_call(&answered(answer));
+            assert_eq!(fault.refuses_command(), expected, "{answer}");
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! [`config`] reads the URLs and [`server`] connects to what they name; [`supervisor`] keeps one
 //! multiplexed [`link`] to it and replaces it when it breaks; [`script`] holds the verbs that need
-//! more than one command, [`together`] the loads that share one; [`fault`] tells errors apart and [`health`] reports them once.
+//! more than one command, [`together`] the loads that share one; [`fault`] tells errors apart and [`health`]
+//! reports them once.
 
 mod address;
 mod config;
@@ -29,7 +30,7 @@ use self::{
     script::Script,
     server::Server,
     supervisor::Supervisor,
-    together::{Errand, Together, Way},
+    together::{Errand, Together, Way, after_those_who_can_go_on},
     ttl::millis,
 };
 use super::{
@@ -132,8 +133,8 @@ impl RedisStore {
     /// Asks for all that wait by then. Where that fails each of them asks again and learns why.
     async fn load_together(self, errand: Errand) {
         if errand.is_for_one() {
-            // After all who can go on now, so that they come along.
-            tokio::task::yield_now().await;
+            // So that they come along.
+            after_those_who_can_go_on().await;
         }
         let departing = errand.leave();
         let Some(command) = departing.command() else { return };

@@ -5,11 +5,13 @@
 //! of them. A load that comes alone is sent by itself, at once.
 
 use std::{
+    future::poll_fn,
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::Poll,
 };
 
 use ::redis::{Cmd, Value};
@@ -129,6 +131,22 @@ impl Drop for UnderWay<'_> {
     }
 }
 
+/// Lets every task go first that can go on now.
+///
+/// The task is at the end of its queue meanwhile, where a worker with nothing to do takes it from one that is
+/// held up. `yield_now` of tokio would keep it with its worker until that has asked for I/O.
+pub(super) async fn after_those_who_can_go_on() {
+    let mut has_let_them = false;
+    poll_fn(|context| {
+        if mem::replace(&mut has_let_them, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Loads on their way. Where this is dropped, they go by themselves.
 pub(super) struct Departing {
     waiting: Vec<Waiting>,
@@ -165,6 +183,12 @@ impl Departing {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        future::Future,
+        pin::pin,
+        task::{Context, Wake, Waker},
+    };
+
     use super::*;
 
     fn bytes(text: &str) -> Value {
@@ -272,6 +296,27 @@ mod tests {
         assert!(matches!(waits(&one), Way::With { errand: None, .. }));
         drop(first);
         assert!(matches!(waits(&other), Way::With { errand: Some(_), .. }));
+    }
+
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A task that only its own worker can wake waits as long as a handler blocks that one, and with it the
+    /// loads of all other workers.
+    #[tokio::test]
+    async fn whoever_lets_others_go_first_needs_nobody_to_go_on() {
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut context = Context::from_waker(&waker);
+        let mut turn = pin!(after_those_who_can_go_on());
+        assert!(turn.as_mut().poll(&mut context).is_pending());
+        assert!(woken.0.load(Ordering::Relaxed));
+        assert!(turn.as_mut().poll(&mut context).is_ready());
     }
 
     #[test]
