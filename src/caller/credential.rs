@@ -6,7 +6,7 @@ use http::{
     header::{AUTHORIZATION, COOKIE, UPGRADE},
 };
 
-use crate::session::{CookieNames, Glance};
+use crate::session::{CookieNames, Glance, Traces};
 
 /// What one pass over all headers finds: cheaper than a look-up for each.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,12 +19,13 @@ pub(crate) struct Brought<'a> {
 }
 
 impl<'a> Brought<'a> {
+    /// Notes in `traces`, new ones, where cookies of ours stand.
     #[inline]
-    pub(crate) fn of(headers: &'a HeaderMap, names: &CookieNames) -> Self {
+    pub(crate) fn of(headers: &'a HeaderMap, names: &CookieNames, traces: &mut Traces) -> Self {
         let mut brought = Self::default();
         for (name, value) in headers {
             if *name == COOKIE {
-                brought.cookies.take_in(names, value);
+                brought.cookies.take_in(names, value, traces);
             } else {
                 brought.authorization |= *name == AUTHORIZATION;
                 brought.upgrade |= *name == UPGRADE;

@@ -67,6 +67,20 @@ pub(super) struct Facts {
     pub(super) carrier: Carrier,
 }
 
+impl Facts {
+    /// What is known before anything is looked at.
+    #[inline]
+    fn of_route(route: Route) -> Self {
+        Self {
+            route,
+            now: Timestamp::default(),
+            upgrade: false,
+            cookies: Traces::default(),
+            carrier: Carrier::Cookie,
+        }
+    }
+}
+
 impl Shared {
     /// Decides about a request, and prepares it for the inner service where it is let through.
     pub(crate) fn admit<B>(self: &Arc<Self>, request: &mut Request<B>) -> Admission {
@@ -85,80 +99,87 @@ impl Shared {
         if route == Route::Public
             || self.routes.passes_as_preflight(request.method(), request.headers())
         {
-            let cookies = self.keeper.mint.names().strip(request.headers_mut());
-            self.strip_unused_token(request);
-            let origin = Origin::of(request, cookies.logins).where_no_login_helps();
-            // Further in, under a nested router, this path may look like a protected one.
-            Passed::mark(request.extensions_mut(), &self.keeper);
-            return Admission::Forward(Passage::anonymous(origin, false));
+            return Admission::Forward(self.admit_public(request));
         }
-        let brought = Brought::of(request.headers(), self.keeper.mint.names());
-        let now = self.keeper.now();
-        let (upgrade, carrier) = (brought.upgrade, Carrier::Cookie);
+        // Filled in where it stays: it is looked at until the end.
+        let mut facts = Facts::of_route(route);
+        let names = self.keeper.mint.names();
+        let brought = Brought::of(request.headers(), names, &mut facts.cookies);
+        facts.upgrade = brought.upgrade;
+        facts.now = self.keeper.now();
         if by_token {
             let reason = RejectionReason::CredentialRefused;
             return Admission::Answer(self.refuse_request(reason, request, None));
         }
-        if let Some((held, cookies)) = self.known_at_once(&brought, now) {
-            let facts = Facts { route, now, upgrade, cookies, carrier };
-            return self.admit_session(held, facts, request);
+        if let Some(held) = self.known_at_once(&brought, facts.now) {
+            return self.admit_session(held, &facts, request);
         }
-        let (cookies, looked) = self.look(&brought, request.headers(), now);
-        let facts = Facts { route, now, upgrade, cookies, carrier };
-        match looked {
-            Looked::Authorization => self.admit_bearer(facts, request),
-            Looked::Sealed(Found::Session(held)) => self.admit_found(held, facts, request),
+        match self.look(&brought, request.headers(), &mut facts) {
+            Looked::Authorization => self.admit_bearer(&facts, request),
+            Looked::Sealed(Found::Session(held)) => self.admit_found(held, &facts, request),
             Looked::Sealed(Found::Nobody { dead }) | Looked::Stored(Tickets::Nobody { dead }) => {
-                self.nobody(facts, request, dead)
+                self.nobody(&facts, request, dead)
             }
             Looked::Sealed(Found::Ambiguous) | Looked::Stored(Tickets::TooMany) => {
-                self.nobody(facts, request, false)
+                self.nobody(&facts, request, false)
             }
-            Looked::Stored(tickets) => self.ask_store(tickets, facts, request),
+            Looked::Stored(tickets) => self.ask_store(tickets, &facts, request),
         }
+    }
+
+    /// A request whose caller nobody asks for.
+    #[inline(never)]
+    fn admit_public<B>(&self, request: &mut Request<B>) -> Passage {
+        let cookies = self.keeper.mint.names().strip(request.headers_mut());
+        self.strip_unused_token(request);
+        let origin = Origin::of(request, cookies.logins).where_no_login_helps();
+        // Further in, under a nested router, this path may look like a protected one.
+        Passed::mark(request.extensions_mut(), &self.keeper);
+        Passage::anonymous(origin, false)
     }
 
     /// What a request brings, where more than a glance is needed.
     #[inline(never)]
-    fn look(&self, brought: &Brought<'_>, headers: &HeaderMap, now: Timestamp) -> (Traces, Looked) {
+    fn look(&self, brought: &Brought<'_>, headers: &HeaderMap, facts: &mut Facts) -> Looked {
         let keeper = &self.keeper;
-        let glanced = brought.cookies.reading();
+        let glanced = brought.cookies.candidates();
         let is_unknown = glanced.is_some() && !brought.authorization;
-        let Reading { candidates, traces } =
-            glanced.unwrap_or_else(|| keeper.mint.names().read(headers));
+        let candidates = glanced.unwrap_or_else(|| {
+            let Reading { candidates, traces } = keeper.mint.names().read(headers);
+            facts.cookies = traces;
+            candidates
+        });
         if brought.authorization && !self.ignored_schemes.ignore_all(headers) {
-            return (traces, Looked::Authorization);
+            return Looked::Authorization;
         }
-        let looked = match (&keeper.depot, candidates.sole()) {
+        match (&keeper.depot, candidates.sole()) {
             (Some(depot), _) => Looked::Stored(keeper.tickets(depot, Carrier::Cookie, &candidates)),
             (None, Some(value)) if is_unknown => {
-                Looked::Sealed(keeper.find_unknown(Carrier::Cookie, value, now))
+                Looked::Sealed(keeper.find_unknown(Carrier::Cookie, value, facts.now))
             }
-            (None, _) => Looked::Sealed(keeper.find(Carrier::Cookie, &candidates, now)),
-        };
-        (traces, looked)
+            (None, _) => Looked::Sealed(keeper.find(Carrier::Cookie, &candidates, facts.now)),
+        }
     }
 
     /// The session of a request whose cookie was opened before, where the fields need not be taken apart
     /// nor a store waited for: most requests of users.
     #[inline(always)]
-    fn known_at_once(&self, brought: &Brought<'_>, now: Timestamp) -> Option<(Held, Traces)> {
+    fn known_at_once(&self, brought: &Brought<'_>, now: Timestamp) -> Option<Held> {
         if brought.authorization {
             return None;
         }
-        let (value, traces) = brought.cookies.sole_session()?;
-        let held = match &self.keeper.depot {
+        let value = brought.cookies.sole_session()?;
+        match &self.keeper.depot {
             None => self.keeper.recall_value(Carrier::Cookie, value),
             Some(depot) => self.keeper.value_at_hand(depot, Carrier::Cookie, value, now),
-        }?;
-        Some((held, traces))
+        }
     }
 
     /// [`admit_session`](Self::admit_session) of all others.
     pub(super) fn admit_found<B>(
         self: &Arc<Self>,
         held: Held,
-        facts: Facts,
+        facts: &Facts,
         request: &mut Request<B>,
     ) -> Admission {
         self.admit_session(held, facts, request)
@@ -166,6 +187,7 @@ impl Shared {
 
     /// One of our own paths. An `Authorization` header alone decides there too: with one that signs
     /// nobody in, nothing is redirected and no cookie set.
+    #[inline(never)]
     fn admit_own<B>(
         self: &Arc<Self>,
         route: Route,
@@ -184,7 +206,7 @@ impl Shared {
     fn admit_session<B>(
         self: &Arc<Self>,
         held: Held,
-        facts: Facts,
+        facts: &Facts,
         request: &mut Request<B>,
     ) -> Admission {
         let considered = self.keeper.consider(&held, facts.now);
@@ -221,19 +243,19 @@ impl Shared {
     }
 
     #[cold]
-    fn wait_for_refresh(&self, held: Held, served: Held, facts: Facts) -> Admission {
+    fn wait_for_refresh(&self, held: Held, served: Held, facts: &Facts) -> Admission {
         let (keeper, brought) = (Arc::clone(&self.keeper), held.clone());
         let wait = Box::pin(async move {
             Awaited::Session(keeper.refresh_first(&brought, served).await.into())
         });
-        Admission::Wait(wait, Waiting { brought: Some(held), facts })
+        Admission::Wait(wait, Waiting { brought: Some(held), facts: *facts })
     }
 
     /// The session of a request is in the store, which may have to be waited for.
     pub(super) fn ask_store<B>(
         self: &Arc<Self>,
         tickets: Tickets,
-        facts: Facts,
+        facts: &Facts,
         request: &mut Request<B>,
     ) -> Admission {
         if let Some(held) = self.keeper.at_hand(&tickets, facts.now) {
@@ -241,17 +263,17 @@ impl Shared {
         }
         let cross_site = self.is_cross_site(facts, request);
         let keeper = Arc::clone(&self.keeper);
-        let Facts { carrier, now, .. } = facts;
+        let Facts { carrier, now, .. } = *facts;
         let ready = Box::pin(async move {
             Awaited::Session(keeper.ready(carrier, tickets, now, cross_site).await)
         });
-        Admission::Wait(ready, Waiting { brought: None, facts })
+        Admission::Wait(ready, Waiting { brought: None, facts: *facts })
     }
 
     /// Whether another site makes use of this browser's session (RFC 9110 §9.2.1 says which methods
     /// are safe). A token is sent by nobody but its holder.
     #[inline]
-    fn is_cross_site<B>(&self, facts: Facts, request: &Request<B>) -> bool {
+    fn is_cross_site<B>(&self, facts: &Facts, request: &Request<B>) -> bool {
         facts.carrier == Carrier::Cookie
             && CsrfPolicy::applies(request.method(), facts.upgrade)
             && !self.desk.csrf.allows(request.headers())
@@ -265,6 +287,7 @@ impl Shared {
         request: &mut Request<B>,
     ) -> Admission {
         let Waiting { brought, facts } = waiting;
+        let facts = &facts;
         let ready = match awaited {
             Awaited::Session(ready) => ready,
             Awaited::Jwt(verdict) => return self.after_verdict(verdict, facts, request),
@@ -287,7 +310,7 @@ impl Shared {
     pub(super) fn unavailable<B>(
         self: &Arc<Self>,
         seconds: u64,
-        facts: Facts,
+        facts: &Facts,
         request: &mut Request<B>,
     ) -> Admission {
         // What another site asks for passes nowhere while it cannot be said who asks.
@@ -310,7 +333,7 @@ impl Shared {
         self: &Arc<Self>,
         brought: Held,
         served: Held,
-        facts: Facts,
+        facts: &Facts,
         request: &mut Request<B>,
         landing: Option<Landing>,
     ) -> Passage {
@@ -336,7 +359,7 @@ impl Shared {
     /// No session: anonymous where that is allowed, else an answer in the caller's language.
     pub(super) fn nobody<B>(
         self: &Arc<Self>,
-        facts: Facts,
+        facts: &Facts,
         request: &mut Request<B>,
         dead: bool,
     ) -> Admission {
@@ -374,11 +397,11 @@ impl Shared {
     #[inline(always)]
     pub(super) fn strip<B>(
         &self,
-        facts: Facts,
+        facts: &Facts,
         request: &mut Request<B>,
         dead_session: bool,
     ) -> Origin {
-        self.keeper.mint.names().strip_traced(request.headers_mut(), facts.cookies);
+        self.keeper.mint.names().strip_traced(request.headers_mut(), &facts.cookies);
         Origin::of(request, facts.cookies.logins || dead_session)
     }
 }

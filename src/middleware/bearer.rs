@@ -37,7 +37,7 @@ impl Shared {
     /// Decides about a request with an `Authorization` header that counts.
     pub(super) fn admit_bearer<B>(
         self: &Arc<Self>,
-        facts: Facts,
+        facts: &Facts,
         request: &mut Request<B>,
     ) -> Admission {
         let query = request.uri().query();
@@ -48,13 +48,13 @@ impl Shared {
                 return Admission::Answer(self.refuse_request(reason, request, None));
             }
         };
-        let facts = Facts { carrier: Carrier::Token, ..facts };
+        let facts = &Facts { carrier: Carrier::Token, ..*facts };
         if is_jwt(token) {
             return match self.judge_jwt(token, facts.now) {
                 None => self.nobody(facts, request, false),
                 Some(Judged::Now(claims)) => self.let_in_by(&claims, facts, request),
                 Some(Judged::Later(verdict)) => {
-                    Admission::Wait(verdict, Waiting { brought: None, facts })
+                    Admission::Wait(verdict, Waiting { brought: None, facts: *facts })
                 }
             };
         }
@@ -95,7 +95,7 @@ impl Shared {
     pub(super) fn after_verdict<B>(
         self: &Arc<Self>,
         verdict: Result<Arc<BearerClaims>, BearerError>,
-        facts: Facts,
+        facts: &Facts,
         request: &mut Request<B>,
     ) -> Admission {
         match verdict {
@@ -133,7 +133,7 @@ impl Shared {
     fn let_in_by<B>(
         self: &Arc<Self>,
         claims: &BearerClaims,
-        facts: Facts,
+        facts: &Facts,
         request: &mut Request<B>,
     ) -> Admission {
         let origin = self.strip(facts, request, false);

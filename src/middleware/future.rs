@@ -120,30 +120,25 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let next = match this.state.as_mut().project() {
+            let head = match this.state.as_mut().project() {
                 StateProj::Forward { response } => {
                     let head = ready!(response.poll(cx))?;
-                    match this.passage.linger(this.shared) {
-                        Some(wait) => State::Linger { wait, head: Some(Box::new(head)) },
-                        None => match this.passage.leave(this.shared, head) {
-                            Departing::Now(response) => return Poll::Ready(Ok(response)),
-                            Departing::Later(answer) => State::AnswerLater { answer },
-                        },
+                    if let Some(wait) = this.passage.linger(this.shared) {
+                        let linger = State::Linger { wait, head: Some(Box::new(head)) };
+                        drop(this.state.as_mut().project_replace(linger));
+                        continue;
                     }
+                    head
                 }
                 StateProj::Linger { wait, head } => {
                     ready!(wait.as_mut().poll(cx));
-                    let head = *head.take().expect(POLLED_AFTER_END);
-                    match this.passage.leave(this.shared, head) {
-                        Departing::Now(response) => return Poll::Ready(Ok(response)),
-                        Departing::Later(answer) => State::AnswerLater { answer },
-                    }
+                    *head.take().expect(POLLED_AFTER_END)
                 }
                 StateProj::Wait { work, held } => {
                     let awaited = ready!(work.as_mut().poll(cx));
                     let held = held.take().expect(POLLED_AFTER_END);
                     let Parked { mut inner, mut request, waiting } = *held;
-                    match this.shared.after_wait(awaited, waiting, &mut request) {
+                    let next = match this.shared.after_wait(awaited, waiting, &mut request) {
                         Admission::Forward(passage) => {
                             *this.passage = passage;
                             State::Forward { response: inner.call(request) }
@@ -153,7 +148,9 @@ where
                         Admission::Wait(work, waiting) => {
                             State::wait(work, Parked { inner, request, waiting })
                         }
-                    }
+                    };
+                    drop(this.state.as_mut().project_replace(next));
+                    continue;
                 }
                 StateProj::AnswerLater { answer } => {
                     return Poll::Ready(Ok(ours(ready!(answer.as_mut().poll(cx)))));
@@ -162,7 +159,12 @@ where
                     return Poll::Ready(Ok(ours(*answer.take().expect(POLLED_AFTER_END))));
                 }
             };
-            drop(this.state.as_mut().project_replace(next));
+            match this.passage.leave(this.shared, head) {
+                Departing::Now(response) => return Poll::Ready(Ok(response)),
+                Departing::Later(answer) => {
+                    drop(this.state.as_mut().project_replace(State::AnswerLater { answer }));
+                }
+            }
         }
     }
 }

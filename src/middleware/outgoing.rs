@@ -12,13 +12,13 @@ use http_body::Body;
 use super::{
     body::ResponseBody,
     shared::{Shared, ours},
-    streams::{Stream, Until, Watch},
+    streams::{Stream, Watch},
 };
 use crate::{
     caller::RequestKind,
     clock::Timestamp,
     error::BoxFuture,
-    refresh::Landing,
+    refresh::{Ended, Landing},
     respond::{self, Mark, MarkReason},
     session::{Carrier, Held, Phase, TOKEN_HEADER},
 };
@@ -170,13 +170,13 @@ impl Passage {
         stream: Stream,
         response: Response<B>,
     ) -> Response<ResponseBody<B>> {
-        let until = match &self.caller {
-            Caller::Session(_, held) => Until::Session(held.clone()),
-            Caller::Jwt(ends_at) => Until::Time(*ends_at),
+        let keeper = || Arc::clone(&shared.keeper);
+        let ended = match &self.caller {
+            Caller::Session(_, held) => Ended::of(keeper(), held.clone()),
+            Caller::Jwt(ends_at) => Ended::at(keeper(), *ends_at),
             Caller::Nobody => return response.map(ResponseBody::theirs),
         };
-        let watch = Watch::new(stream, Arc::clone(&shared.keeper), until);
-        response.map(|body| ResponseBody::until(watch, body))
+        response.map(|body| ResponseBody::until(Watch::new(stream, ended), body))
     }
 
     #[cold]

@@ -4,7 +4,6 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -17,10 +16,8 @@ use http_body::{Body, Frame};
 
 use crate::{
     caller::{GrpcFlavor, grpc_flavor},
-    clock::Timestamp,
-    refresh::{Ended, Keeper},
+    refresh::Ended,
     respond::{looks_like_trailers, session_ended},
-    session::Held,
 };
 
 /// An event stream (WHATWG HTML, server-sent events).
@@ -79,15 +76,6 @@ fn is_packed(headers: &HeaderMap) -> bool {
     !headers.get_all(CONTENT_ENCODING).iter().all(plain)
 }
 
-/// How long a stream may last.
-#[derive(Clone, Debug)]
-pub(super) enum Until {
-    /// As long as this session.
-    Session(Held),
-    /// Until then: its caller is known by a token that cannot end before.
-    Time(Timestamp),
-}
-
 /// Watches the session that a stream ends with.
 ///
 /// A call with one answer costs nothing more: its message is ready, and its trailers follow. Whoever
@@ -95,9 +83,7 @@ pub(super) enum Until {
 #[derive(Debug)]
 pub(super) struct Watch {
     stream: Stream,
-    keeper: Arc<Keeper>,
-    until: Until,
-    ended: Option<Ended>,
+    ended: Ended,
     progress: Progress,
 }
 
@@ -113,8 +99,8 @@ enum Progress {
 }
 
 impl Watch {
-    pub(super) fn new(stream: Stream, keeper: Arc<Keeper>, until: Until) -> Self {
-        Self { stream, keeper, until, ended: None, progress: Progress::Nothing }
+    pub(super) fn new(stream: Stream, ended: Ended) -> Self {
+        Self { stream, ended, progress: Progress::Nothing }
     }
 
     /// Whether what the body has just said goes out: not if the session has ended and there is more
@@ -133,7 +119,7 @@ impl Watch {
             },
             Poll::Ready(_) => self.note(Progress::All),
         };
-        passes || !self.has_ended(cx)
+        passes || Pin::new(&mut self.ended).poll(cx).is_pending()
     }
 
     /// Whether a piece of data goes out without a look at the session.
@@ -149,17 +135,6 @@ impl Watch {
     fn note(&mut self, progress: Progress) -> bool {
         self.progress = progress;
         true
-    }
-
-    fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
-        let ended = self.ended.get_or_insert_with(|| {
-            let keeper = Arc::clone(&self.keeper);
-            match &self.until {
-                Until::Session(held) => Ended::of(keeper, held.clone()),
-                Until::Time(ends_at) => Ended::at(keeper, *ends_at),
-            }
-        });
-        Pin::new(ended).poll(cx).is_ready()
     }
 
     /// The last frame after the session's end.

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
@@ -62,6 +63,10 @@ pub struct Ended {
 enum State {
     /// Of a user without a layer.
     Never,
+    /// Nobody has asked yet whether this session has ended.
+    OfSession(Arc<Keeper>, Held),
+    /// Nor whether this time has come.
+    At(Arc<Keeper>, Timestamp),
     /// The lock is never taken: it makes the future `Sync`, so that response bodies stay so.
     Watching(Mutex<BoxFuture<'static, ()>>),
     Ended,
@@ -81,14 +86,12 @@ enum Life {
 
 impl Ended {
     pub(crate) fn of(keeper: Arc<Keeper>, held: Held) -> Self {
-        let watching = Mutex::new(Box::pin(keeper.until_end(held)) as BoxFuture<'static, ()>);
-        Self { state: State::Watching(watching) }
+        Self { state: State::OfSession(keeper, held) }
     }
 
     /// Of somebody who is known by a token that ends then and cannot be ended before.
     pub(crate) fn at(keeper: Arc<Keeper>, end: Timestamp) -> Self {
-        let watching = Mutex::new(Box::pin(keeper.until(end)) as BoxFuture<'static, ()>);
-        Self { state: State::Watching(watching) }
+        Self { state: State::At(keeper, end) }
     }
 
     /// Of a user of a unit test.
@@ -97,20 +100,35 @@ impl Ended {
     }
 }
 
+impl State {
+    /// The same, watched from now on: until then it costs nothing to have one.
+    fn watched(self) -> Self {
+        let watching: BoxFuture<'static, ()> = match self {
+            Self::OfSession(keeper, held) => Box::pin(keeper.until_end(held)),
+            Self::At(keeper, end) => Box::pin(keeper.until(end)),
+            other => return other,
+        };
+        Self::Watching(Mutex::new(watching))
+    }
+}
+
 impl Future for Ended {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let State::OfSession(..) | State::At(..) = self.state {
+            self.state = mem::replace(&mut self.state, State::Never).watched();
+        }
         match &mut self.state {
-            State::Never => return Poll::Pending,
-            State::Ended => {}
             State::Watching(watching) => {
                 let watching = watching.get_mut().unwrap_or_else(PoisonError::into_inner);
                 ready!(watching.as_mut().poll(cx));
                 self.state = State::Ended;
+                Poll::Ready(())
             }
+            State::Ended => Poll::Ready(()),
+            _ => Poll::Pending,
         }
-        Poll::Ready(())
     }
 }
 

@@ -123,44 +123,47 @@ pub(crate) struct Glance<'a> {
     session: Option<&'a [u8]>,
     /// There is more to it.
     is_vague: bool,
-    traces: Traces,
 }
 
 impl<'a> Glance<'a> {
-    /// Takes the next field in.
+    /// Takes the next field in, and notes in `traces` whose it is.
     #[inline]
-    pub(crate) fn take_in(&mut self, names: &CookieNames, field: &'a HeaderValue) {
+    pub(crate) fn take_in(
+        &mut self,
+        names: &CookieNames,
+        field: &'a HeaderValue,
+        traces: &mut Traces,
+    ) {
         let bytes = field.as_bytes();
-        self.traces.enter_field();
+        traces.enter_field();
         if let Some(value) = names.session_to_end(bytes) {
-            self.traces.note_ours((0, bytes.len()));
+            traces.note_ours((0, bytes.len()));
             self.is_vague |= self.session.replace(value).is_some();
         } else if bytes.len() < names.shortest {
-            self.traces.note_foreign(bytes);
+            traces.note_foreign(bytes);
         } else {
             self.is_vague = true;
         }
     }
 
-    /// The value of the only session, if nothing follows it in its field, and what is there then.
+    /// The value of the only session, if nothing follows it in its field; the traces are right then.
     ///
     /// What has been opened before has no semicolon: where the value is known, nothing does follow.
     #[inline]
-    pub(crate) fn sole_session(&self) -> Option<(&'a [u8], Traces)> {
-        self.session.filter(|_| !self.is_vague).map(|value| (value, self.traces))
+    pub(crate) fn sole_session(&self) -> Option<&'a [u8]> {
+        self.session.filter(|_| !self.is_vague)
     }
 
-    /// What taking the fields apart would find, where that can be said without.
-    pub(crate) fn reading(&self) -> Option<Reading<'a>> {
-        let candidates = match self.session {
-            _ if self.is_vague => return None,
-            None => Candidates::Few(Values::default()),
+    /// What taking the fields apart would find, where that can be said without; the traces are right then.
+    pub(crate) fn candidates(&self) -> Option<Candidates<'a>> {
+        match self.session {
+            _ if self.is_vague => None,
+            None => Some(Candidates::Few(Values::default())),
             Some(value) if memchr::memchr(b';', value).is_none() && is_trimmed(value) => {
-                Candidates::one(value)
+                Some(Candidates::one(value))
             }
-            Some(_) => return None,
-        };
-        Some(Reading { candidates, traces: self.traces })
+            Some(_) => None,
+        }
     }
 }
 

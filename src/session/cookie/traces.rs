@@ -61,7 +61,7 @@ impl CookieNames {
             return Traces::default();
         }
         let traces = self.read(headers).traces;
-        self.strip_traced(headers, traces);
+        self.strip_traced(headers, &traces);
         traces
     }
 
@@ -70,7 +70,7 @@ impl CookieNames {
     /// A field that holds only ours is removed, or overwritten with an empty value where there are
     /// several; beside others in one field, the others are copied byte for byte.
     #[inline]
-    pub(crate) fn strip_traced(&self, headers: &mut HeaderMap, traces: Traces) {
+    pub(crate) fn strip_traced(&self, headers: &mut HeaderMap, traces: &Traces) {
         if traces.with_ours == 0 {
             return;
         }
@@ -82,7 +82,7 @@ impl CookieNames {
     }
 
     /// The same where not all cookies are ours, or not in one field.
-    fn strip_fields(&self, headers: &mut HeaderMap, traces: Traces) {
+    fn strip_fields(&self, headers: &mut HeaderMap, traces: &Traces) {
         let fields = headers.iter_mut().filter(|(name, _)| **name == COOKIE);
         for (field, (_, value)) in (0..).zip(fields) {
             if traces.with_ours & bit(field) == 0 || (field >= LAST && !self.has_ours(value)) {
