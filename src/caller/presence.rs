@@ -15,16 +15,13 @@ use crate::{
     user::{LpApp, LpUser},
 };
 
-/// A layer has looked at a request and let it pass without a user.
+/// A layer has looked at a request and let it pass without a user. Without a size, so that it costs no
+/// allocation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Passed;
 
-/// The mark of the first configuration that the process has built, mostly its only one. Without a size, so
-/// that it costs no allocation.
-#[derive(Clone, Copy, Debug)]
-struct PassedFirst;
-
-/// The mark of any other one, which has to say whose it is.
+/// Which layer that was, beside [`Passed`]. Absent where it is of the first configuration that the process
+/// has built, mostly its only one.
 #[derive(Clone, Debug)]
 struct PassedBy(Arc<Keeper>);
 
@@ -74,25 +71,25 @@ impl Passed {
     /// Marks a request that the layer of `keeper` lets pass.
     #[inline]
     pub(crate) fn mark(extensions: &mut Extensions, keeper: &Arc<Keeper>) {
-        if keeper.rank.is_first {
-            extensions.insert(PassedFirst);
-        } else {
+        extensions.insert(Self);
+        if !keeper.rank.is_first {
             extensions.insert(PassedBy(Arc::clone(keeper)));
         }
     }
 
     /// Whether any layer has let this request pass.
     pub(crate) fn by_any(extensions: &Extensions) -> bool {
-        extensions.get::<PassedFirst>().is_some() || extensions.get::<PassedBy>().is_some()
+        extensions.get::<Self>().is_some()
     }
 
     /// Whether the layer of `keeper` is the last that has, where any has.
     #[inline]
     fn by(extensions: &Extensions, keeper: &Arc<Keeper>) -> Option<bool> {
-        if extensions.get::<PassedFirst>().is_some() {
-            return Some(keeper.rank.is_first);
-        }
-        extensions.get::<PassedBy>().map(|PassedBy(by)| Arc::ptr_eq(by, keeper))
+        extensions.get::<Self>()?;
+        Some(match extensions.get::<PassedBy>() {
+            Some(PassedBy(by)) => Arc::ptr_eq(by, keeper),
+            None => keeper.rank.is_first,
+        })
     }
 }
 
@@ -138,7 +135,7 @@ impl Seen {
 /// Removes whatever stands beside another layer's mark.
 #[cold]
 fn forget(extensions: &mut Extensions) {
-    extensions.remove::<PassedFirst>();
+    extensions.remove::<Passed>();
     extensions.remove::<PassedBy>();
     extensions.remove::<SessionUnavailable>();
     extensions.remove::<LpApp>();

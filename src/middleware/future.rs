@@ -120,7 +120,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let head = match this.state.as_mut().project() {
+            let mut head = match this.state.as_mut().project() {
                 StateProj::Forward { response } => {
                     let head = ready!(response.poll(cx))?;
                     if let Some(wait) = this.passage.linger(this.shared) {
@@ -159,8 +159,12 @@ where
                     return Poll::Ready(Ok(ours(*answer.take().expect(POLLED_AFTER_END))));
                 }
             };
-            match this.passage.leave(this.shared, head) {
-                Departing::Now(response) => return Poll::Ready(Ok(response)),
+            match this.passage.leave(this.shared, &mut head) {
+                Departing::Now => return Poll::Ready(Ok(head.map(ResponseBody::theirs))),
+                Departing::Until(watch) => {
+                    return Poll::Ready(Ok(head.map(|body| ResponseBody::until(watch, body))));
+                }
+                Departing::Instead(answer) => return Poll::Ready(Ok(ours(*answer))),
                 Departing::Later(answer) => {
                     drop(this.state.as_mut().project_replace(State::AnswerLater { answer }));
                 }

@@ -10,8 +10,7 @@ use http::{
 use http_body::Body;
 
 use super::{
-    body::ResponseBody,
-    shared::{Shared, ours},
+    shared::{Answer, Shared},
     streams::{Stream, Watch},
 };
 use crate::{
@@ -62,7 +61,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    #[inline]
+    #[inline(always)] // it is moved once more otherwise
     pub(crate) fn of<B>(request: &Request<B>, had_cookies: bool) -> Self {
         let target = request.uri().path_and_query().cloned();
         Self { target, had_cookies, login_helps: true }
@@ -141,14 +140,15 @@ impl Passage {
         Some(Box::pin(async move { keeper.linger(landing).await }))
     }
 
-    /// Finishes the head of the inner service's response. A refusal from further in that starts a
-    /// login is answered later.
+    /// Finishes the head of the inner service's response, and says what leaves.
+    ///
+    /// The response stays where it is: it is large, and moved often enough.
     #[inline]
-    pub(crate) fn leave<B: Body>(
+    pub(super) fn leave<B: Body>(
         &self,
         shared: &Arc<Shared>,
-        mut response: Response<B>,
-    ) -> Departing<B> {
+        response: &mut Response<B>,
+    ) -> Departing {
         if let Some(origin) = &self.origin
             && let Some(mark) = response.extensions_mut().remove::<Mark>()
         {
@@ -156,31 +156,26 @@ impl Passage {
         }
         self.dress(shared, response.headers_mut());
         if self.end_streams
-            && let Some(stream) = Stream::of(&response)
+            && let Some(stream) = Stream::of(response)
         {
-            return Departing::Now(self.watched(shared, stream, response));
+            return self.watch(shared, stream);
         }
-        Departing::Now(response.map(ResponseBody::theirs))
+        Departing::Now
     }
 
-    /// The same response, whose body ends with its caller.
-    fn watched<B>(
-        &self,
-        shared: &Arc<Shared>,
-        stream: Stream,
-        response: Response<B>,
-    ) -> Response<ResponseBody<B>> {
+    /// The response leaves with a body that ends with its caller.
+    fn watch(&self, shared: &Arc<Shared>, stream: Stream) -> Departing {
         let keeper = || Arc::clone(&shared.keeper);
         let ended = match &self.caller {
             Caller::Session(_, held) => Ended::of(keeper(), held.clone()),
             Caller::Jwt(ends_at) => Ended::at(keeper(), *ends_at),
-            Caller::Nobody => return response.map(ResponseBody::theirs),
+            Caller::Nobody => return Departing::Now,
         };
-        response.map(|body| ResponseBody::until(Watch::new(stream, ended), body))
+        Departing::Until(Watch::new(stream, ended))
     }
 
     #[cold]
-    fn translate<B>(&self, shared: &Arc<Shared>, mark: Mark, origin: &Origin) -> Departing<B> {
+    fn translate(&self, shared: &Arc<Shared>, mark: Mark, origin: &Origin) -> Departing {
         let uri = &origin.uri();
         let asks_for_user =
             matches!(mark.reason, MarkReason::NotSignedIn | MarkReason::LoginTooOld);
@@ -200,7 +195,7 @@ impl Passage {
                 Departing::Later(shared.start_login(&HeaderMap::new(), uri))
             }
             RequestKind::Navigation | RequestKind::HeadNavigation if wants_login => {
-                Departing::Now(ours(shared.point_at_login(uri)))
+                Departing::Instead(Box::new(shared.point_at_login(uri)))
             }
             kind => {
                 let (reason, retry_after) = (mark.reason.rejection(), mark.reason.retry_after());
@@ -210,7 +205,7 @@ impl Passage {
                 };
                 let mut answer = shared.refuse(reason, kind, uri, retry_after, scope);
                 self.dress(shared, answer.headers_mut());
-                Departing::Now(ours(answer))
+                Departing::Instead(Box::new(answer))
             }
         }
     }
@@ -257,10 +252,16 @@ fn keep_private(headers: &mut HeaderMap) {
     }
 }
 
-/// A response on its way.
-pub(crate) enum Departing<B> {
-    Now(Response<ResponseBody<B>>),
-    Later(BoxFuture<'static, super::shared::Answer>),
+/// What leaves.
+pub(super) enum Departing {
+    /// The inner service's response.
+    Now,
+    /// The same, whose body ends with its caller.
+    Until(Watch),
+    /// An answer of ours in its place.
+    Instead(Box<Answer>),
+    /// The same, as soon as there is one: a refusal from further in starts a login.
+    Later(BoxFuture<'static, Answer>),
 }
 
 /// The session cookie that this response carries: the deletion after a handler has ended the

@@ -228,7 +228,8 @@ impl Keeper {
     /// The session of a value that was opened before; `None` if that is not known.
     #[inline]
     pub(crate) fn recall_value(&self, carrier: Carrier, value: &[u8]) -> Option<Held> {
-        self.opened.of(carrier).get(value).filter(|held| held.track.phase() != Phase::Dropped)
+        let held = self.opened.of(carrier).get(value)?;
+        if held.track.phase() == Phase::Dropped { None } else { Some(held) }
     }
 
     /// Opens one value, or finds it opened before.
