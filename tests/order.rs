@@ -419,6 +419,27 @@ async fn what_is_public_for_the_outer_one_is_for_the_inner_one() {
     }
 }
 
+/// O05: each of two configurations trusts its own word alone, whichever was built first.
+#[tokio::test]
+async fn what_another_one_has_let_pass_the_inner_one_asks_again() {
+    let public: fn(Builder) -> Builder =
+        |it| it.session_key(SessionKey::random()).public("/part/open");
+    let first = Direct::with(ManualClock::new(), public).await;
+    let second = first.beside(public);
+    let layers = [first.auth.clone(), second.auth.clone()];
+    for (outer, inner, expected) in [(0, 0, 200), (1, 1, 200), (0, 1, 401), (1, 0, 401)] {
+        let router = Router::new().nest("/part", part().layer(layers[inner].clone()));
+        let mut app = first.another_browser().whole(router.layer(layers[outer].clone()));
+        let page = app.fetch("/part/open").await;
+        assert_eq!(page.status.as_u16(), expected, "{outer} around {inner}: {page:?}");
+    }
+    // The last word counts, of three.
+    let router = Router::new().nest("/part", part().layer(layers[0].clone()));
+    let whole = router.layer(layers[1].clone()).layer(layers[0].clone());
+    let page = first.another_browser().whole(whole).fetch("/part/open").await;
+    assert_eq!(page.status, StatusCode::UNAUTHORIZED, "{page:?}");
+}
+
 /// The session of whoever is signed in, as a token.
 async fn session_token(app: &mut Direct) -> String {
     let page = app.fetch("/session-token").await;
