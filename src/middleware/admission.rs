@@ -101,7 +101,8 @@ impl Shared {
         {
             return Admission::Forward(self.admit_public(request));
         }
-        // Filled in where it stays: it is looked at until the end.
+        // Filled in where it stays: it is looked at until the end. Whose cookies stand where is only certain
+        // once a session is known at once, or after `look`.
         let mut facts = Facts::of_route(route);
         let names = self.keeper.mint.names();
         let brought = Brought::of(request.headers(), names, &mut facts.cookies);

@@ -62,7 +62,7 @@ impl<B: Default> Default for ResponseBody<B> {
 }
 
 impl<B: Body<Data = Bytes>> Inner<B> {
-    /// The next frame where it is not just the inner service's.
+    /// The next frame where it may be another than the inner service's.
     #[inline(never)]
     fn poll_other_frame(
         mut self: Pin<&mut Self>,

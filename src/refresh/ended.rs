@@ -127,7 +127,7 @@ impl Future for Ended {
                 Poll::Ready(())
             }
             State::Ended => Poll::Ready(()),
-            _ => Poll::Pending,
+            State::Never | State::OfSession(..) | State::At(..) => Poll::Pending,
         }
     }
 }

@@ -18,10 +18,9 @@ pub(super) struct Fault {
 enum Cause {
     /// The connection is of no use any more.
     Link,
-    /// The server does not serve now: it loads, has no quorum, has given the slot away.
+    /// The server does not serve now: it loads, runs somebody's script, has no quorum, has given the slot
+    /// away.
     NotReady,
-    /// The server is busy with somebody's script.
-    Busy,
     /// Credentials are wrong, or none were given: the next connection presents them again.
     Unauthenticated,
     /// The user may not do this.
@@ -32,6 +31,8 @@ enum Cause {
     UnknownScript,
     /// The key holds a value of another type.
     WrongType,
+    /// The server does not know the command, or not for keys of several nodes.
+    Unsupported,
     /// The server cannot do what it was asked, for another reason.
     Other,
 }
@@ -94,9 +95,9 @@ impl Fault {
     }
 
     /// Whether the server will not take this command another time either: the user may not give it, or it
-    /// is not known there.
+    /// is not known there, nor to a proxy in between.
     pub(super) fn refuses_command(&self) -> bool {
-        matches!(self.cause, Cause::Forbidden | Cause::Other)
+        matches!(self.cause, Cause::Forbidden | Cause::Unsupported)
     }
 
     pub(super) fn is_wrong_type(&self) -> bool {
@@ -143,13 +144,15 @@ fn cause(error: &RedisError, code: Option<&str>) -> Cause {
         Some("OOM") => return Cause::Full,
         Some("WRONGTYPE") => return Cause::WrongType,
         Some("READONLY" | "MASTERDOWN") => return Cause::Link,
-        Some("BUSY") => return Cause::Busy,
+        Some("BUSY") => return Cause::NotReady,
+        Some("ERR") if is_about_the_command(error) => return Cause::Unsupported,
         _ => {}
     }
     match error.kind() {
         ErrorKind::AuthenticationFailed => Cause::Unauthenticated,
         ErrorKind::Io | ErrorKind::Parse => Cause::Link,
         ErrorKind::Server(ServerErrorKind::NoScript) => Cause::UnknownScript,
+        ErrorKind::Server(ServerErrorKind::CrossSlot) => Cause::Unsupported,
         ErrorKind::Server(
             ServerErrorKind::BusyLoading
             | ServerErrorKind::ClusterDown
@@ -160,6 +163,12 @@ fn cause(error: &RedisError, code: Option<&str>) -> Cause {
         | ErrorKind::ClusterConnectionNotFound => Cause::NotReady,
         _ => Cause::Other,
     }
+}
+
+/// Whether the server does not know what it was asked to do.
+fn is_about_the_command(error: &RedisError) -> bool {
+    let detail = error.detail().unwrap_or_default().to_ascii_lowercase();
+    ["unknown command", "unsupported command"].iter().any(|it| detail.starts_with(it))
 }
 
 #[cfg(test)]
@@ -194,7 +203,7 @@ mod tests {
             ("LOADING Redis is loading the dataset in memory", "unavailable", false, true),
             ("CLUSTERDOWN The cluster is down", "unavailable", false, true),
             ("MOVED 1 127.0.0.1:7000", "unavailable", false, true),
-            ("BUSY Redis is busy running a script.", "unavailable", false, false),
+            ("BUSY Redis is busy running a script.", "unavailable", false, true),
             ("MISCONF Redis is configured to save", "unavailable", false, false),
         ] {
             let fault = Fault::of_call(&answered(answer));
@@ -207,11 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_meets_a_passing_state_is_not_refused_for_good() {
+    fn a_command_that_fails_in_passing_is_not_refused_for_good() {
         for (answer, expected) in [
             ("NOPERM this user has no permissions to run the 'mget' command", true),
             ("ERR unknown command 'MGET', with args beginning with: 'a'", true),
             ("CROSSSLOT Keys in request don't hash to the same slot", true),
+            ("ERR unsupported command", true),
+            ("ERR Connection timed out", false),
             ("BUSY Redis is busy running a script.", false),
             ("LOADING Redis is loading the dataset in memory", false),
             ("CLUSTERDOWN The cluster is down", false),

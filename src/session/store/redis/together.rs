@@ -131,10 +131,10 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// Lets every task go first that can go on now.
+/// Lets every task go first that this worker has queued.
 ///
-/// The task is at the end of its queue meanwhile, where a worker with nothing to do takes it from one that is
-/// held up. `yield_now` of tokio would keep it with its worker until that has asked for I/O.
+/// The task is at the end of that queue meanwhile, where a worker with nothing to do takes it from one that
+/// is held up. `yield_now` of tokio would keep it with its worker until that has asked for I/O.
 pub(super) async fn after_those_who_can_go_on() {
     let mut has_let_them = false;
     poll_fn(|context| {
