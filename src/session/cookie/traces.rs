@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use super::{CookieNames, Owner, parts};
+use super::{CookieNames, Glance, Owner, parts};
 
 /// Whose cookies stand where in a request's fields.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,9 +60,19 @@ impl CookieNames {
         if !headers.contains_key(COOKIE) {
             return Traces::default();
         }
-        let traces = self.read(headers).traces;
+        let traces = self.traces(headers);
         self.strip_traced(headers, &traces);
         traces
+    }
+
+    /// Whose cookies stand where.
+    #[inline(never)]
+    fn traces(&self, headers: &HeaderMap) -> Traces {
+        let (mut glance, mut traces) = (Glance::default(), Traces::default());
+        for field in headers.get_all(COOKIE) {
+            glance.take_in(self, field, &mut traces);
+        }
+        if glance.candidates().is_some() { traces } else { self.read(headers).traces }
     }
 
     /// The same where the fields have been read already.
