@@ -129,7 +129,6 @@ impl Shared {
     }
 
     /// A request whose caller nobody asks for.
-    #[inline(never)]
     fn admit_public<B>(&self, request: &mut Request<B>) -> Passage {
         let cookies = self.keeper.mint.names().strip(request.headers_mut());
         self.strip_unused_token(request);
@@ -188,7 +187,6 @@ impl Shared {
 
     /// One of our own paths. An `Authorization` header alone decides there too: with one that signs
     /// nobody in, nothing is redirected and no cookie set.
-    #[inline(never)]
     fn admit_own<B>(
         self: &Arc<Self>,
         route: Route,

@@ -61,14 +61,19 @@ impl<B: Default> Default for ResponseBody<B> {
     }
 }
 
-impl<B: Body<Data = Bytes>> Inner<B> {
-    /// The next frame where it may be another than the inner service's.
-    #[inline(never)]
-    fn poll_other_frame(
-        mut self: Pin<&mut Self>,
+impl<B> Body for ResponseBody<B>
+where
+    B: Body<Data = Bytes>,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match self.as_mut().project() {
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let mut inner = self.project().inner;
+        match inner.as_mut().project() {
             InnerProj::Ours { body } => {
                 body.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(|e| match e {})))
             }
@@ -79,33 +84,12 @@ impl<B: Body<Data = Bytes>> Inner<B> {
                     return said;
                 }
                 let farewell = watch.farewell();
-                drop(self.project_replace(Inner::Ours { body: Full::default() }));
+                drop(inner.project_replace(Inner::Ours { body: Full::default() }));
                 Poll::Ready(farewell.map(Ok))
             }
         }
     }
-}
 
-impl<B> Body for ResponseBody<B>
-where
-    B: Body<Data = Bytes>,
-{
-    type Data = Bytes;
-    type Error = B::Error;
-
-    #[inline]
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let mut inner = self.project().inner;
-        match inner.as_mut().project() {
-            InnerProj::Theirs { body } => body.poll_frame(cx),
-            InnerProj::Ours { .. } | InnerProj::UntilEnd { .. } => inner.poll_other_frame(cx),
-        }
-    }
-
-    #[inline]
     fn is_end_stream(&self) -> bool {
         match &self.inner {
             Inner::Ours { body } => body.is_end_stream(),
@@ -113,7 +97,6 @@ where
         }
     }
 
-    #[inline]
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
             Inner::Ours { body } => body.size_hint(),

@@ -228,8 +228,7 @@ impl Keeper {
     /// The session of a value that was opened before; `None` if that is not known.
     #[inline]
     pub(crate) fn recall_value(&self, carrier: Carrier, value: &[u8]) -> Option<Held> {
-        let held = self.opened.of(carrier).get(value)?;
-        if held.track.phase() == Phase::Dropped { None } else { Some(held) }
+        self.opened.of(carrier).get(value).filter(|held| held.track.phase() != Phase::Dropped)
     }
 
     /// Opens one value, or finds it opened before.

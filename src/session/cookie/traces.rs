@@ -65,16 +65,6 @@ impl CookieNames {
         traces
     }
 
-    /// Whose cookies stand where.
-    #[inline(never)]
-    fn traces(&self, headers: &HeaderMap) -> Traces {
-        let (mut glance, mut traces) = (Glance::default(), Traces::default());
-        for field in headers.get_all(COOKIE) {
-            glance.take_in(self, field, &mut traces);
-        }
-        if glance.candidates().is_some() { traces } else { self.read(headers).traces }
-    }
-
     /// The same where the fields have been read already.
     ///
     /// A field that holds only ours is removed, or overwritten with an empty value where there are
@@ -106,6 +96,15 @@ impl CookieNames {
                 self.without_ours(value)
             };
         }
+    }
+
+    /// Whose cookies stand where.
+    fn traces(&self, headers: &HeaderMap) -> Traces {
+        let (mut glance, mut traces) = (Glance::default(), Traces::default());
+        for field in headers.get_all(COOKIE) {
+            glance.take_in(self, field, &mut traces);
+        }
+        if glance.candidates().is_some() { traces } else { self.read(headers).traces }
     }
 
     fn has_ours(&self, field: &HeaderValue) -> bool {
