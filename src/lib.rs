@@ -62,7 +62,10 @@ pub use destination::InvalidOrigin;
 pub use error::{BoxError, BoxFuture};
 pub use jwt::{IdTokenSignature, InvalidIdTokenSignature};
 pub use login::{LoginDecision, LoginHookError};
-pub use middleware::{Health, LpAuth, LpAuthLayer, ResponseBody, ResponseFuture};
+pub use middleware::{
+    AnyBody, Health, KeepBody, KeepBodyFuture, KeepBodyLayer, LpAuth, LpAuthLayer, ResponseBody,
+    ResponseFuture,
+};
 pub use refresh::{EndReason, Ended, SessionEnd};
 pub use respond::{
     Audience, DefaultResponses, Rejection, RejectionReason, ResponseForRejection, WayForward,

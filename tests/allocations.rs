@@ -37,6 +37,19 @@ async fn a_session_seen_before_costs_no_allocation_of_ours() {
     }
 }
 
+/// A layer that keeps axum's body allocates what *floor+* does, which keeps it too: axum's box around
+/// another body is spared.
+#[tokio::test]
+async fn keeping_the_body_costs_no_allocation_at_all() {
+    let mut contenders = all().await;
+    let [own, floor, boxed] = ["kept", "floor+", "floor+wrap"].map(|name| {
+        let contender = contenders.iter_mut().find(|it| it.name == name);
+        allocations(contender.expect("a contender"))
+    });
+    assert_eq!(own, floor);
+    assert_eq!(own + 1, boxed);
+}
+
 /// A session that the cache does not know is opened: it, its tokens as they came, and the value under
 /// which it is found again.
 #[tokio::test]

@@ -2,8 +2,9 @@
 //!
 //! Every contender answers the same request of the same client, built afresh each time from headers
 //! whose bytes are shared, as a server's are. What a layer costs is the difference to `floor+wrap`,
-//! which does only what no layer of this kind can avoid: it puts an `Arc` into the request's
-//! extensions and returns a body type of its own. A public route has nobody to put in: `wrap` does not.
+//! which does only what no layer can avoid that returns a body type of its own: it puts an `Arc` into the
+//! request's extensions, and wraps the body. A public route has nobody to put in: `wrap` does not. The
+//! *kept* ones return axum's body as it is, and are compared with the same.
 
 #![allow(dead_code, unreachable_pub, reason = "each target uses a part of it")]
 
@@ -67,6 +68,9 @@ pub async fn all() -> Vec<Contender> {
         one("floor+", floored(Floor::Plus), "/user", alone()),
         one("floor+wrap", wrapped(), "/user", alone()),
         one("cached", behind(&cached), "/user", alone()),
+        one("kept", keeping(&cached), "/user", alone()),
+        one("kept, browser", keeping(&cached), "/user", browser(alone())),
+        one("kept, public", keeping(&cached), "/public", HeaderMap::new()),
         one("floor+wrap, browser", wrapped(), "/user", browser(alone())),
         one("cached, browser", behind(&cached), "/user", browser(alone())),
         one("floor+wrap, foreign", wrapped(), "/user", foreign()),
@@ -110,12 +114,12 @@ pub async fn among(name: &'static str, sessions: usize) -> Contender {
 /// What each of the layer's contenders is compared with.
 pub fn floor_of(name: &str) -> &'static str {
     match name {
-        "cached, browser" => "floor+wrap, browser",
+        "cached, browser" | "kept, browser" => "floor+wrap, browser",
         "cached, foreign" => "floor+wrap, foreign",
         "cached, fields" => "floor+wrap, fields",
         "grpc, cookie" | "grpc, token" => "floor+wrap, grpc",
         "anonymous" => "floor+wrap, no cookie",
-        "public" => "wrap, no cookie",
+        "public" | "kept, public" => "wrap, no cookie",
         "public, stripped" => "wrap",
         _ => "floor+wrap",
     }
@@ -189,11 +193,19 @@ fn wrapped() -> Router {
 }
 
 fn behind(layer: &LpAuthLayer) -> Router {
+    pages().layer(layer.clone())
+}
+
+/// The same, with axum's own body.
+fn keeping(layer: &LpAuthLayer) -> Router {
+    pages().layer(layer.keep_body())
+}
+
+fn pages() -> Router {
     let hello = async |user: LpUser| if user.is_admin() { "admin" } else { "hello" };
     let whoever = async |user: Option<LpUser>| if user.is_some() { "hello" } else { "hi" };
     Router::new()
         .route("/user", get(hello))
         .route("/optional", get(whoever))
         .route("/public", get(|| async { "hi" }))
-        .layer(layer.clone())
 }

@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 
-use super::streams::Watch;
+use super::{any_body::AnyBody, streams::Watch};
 
 pin_project! {
     /// The body of a response that has passed the layer.
@@ -51,6 +51,17 @@ impl<B> ResponseBody<B> {
     /// The inner service's body, which ends when a session does.
     pub(super) fn until(watch: Watch, body: B) -> Self {
         Self { inner: Inner::UntilEnd { body, watch } }
+    }
+
+    /// The inner service's body as it was, or whatever else this is in one of its type.
+    pub(super) fn into_kept(self) -> B
+    where
+        B: AnyBody + Send + 'static,
+    {
+        match self.inner {
+            Inner::Theirs { body } => body,
+            inner => B::holding(Self { inner }),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
-use super::{service::LpAuth, shared::Shared};
+use super::{keep_body::KeepBodyLayer, service::LpAuth, shared::Shared};
 use crate::{
     caller::RequireLayer,
     config::{Builder, ConfigError},
@@ -159,6 +159,25 @@ impl LpAuthLayer {
     #[must_use]
     pub fn logout_url(&self) -> String {
         self.shared.desk.site.logout_link(None)
+    }
+
+    /// The same layer for inner services whose response body can hold any other, such as axum's: their
+    /// responses keep its type ([`AnyBody`](crate::AnyBody)).
+    ///
+    /// It spares boxes: axum's `Router::layer` puts each body that is not its own into one that is, which
+    /// takes an allocation, and another step for each frame.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")]
+    /// # fn app(auth: tower_lp_auth::LpAuthLayer) -> axum::Router {
+    /// # use axum::{Router, routing::get};
+    /// # use tower_lp_auth::LpUser;
+    /// # async fn me(user: LpUser) -> String { user.id().to_owned() }
+    /// Router::new().route("/me", get(me)).layer(auth.keep_body())
+    /// # }
+    /// ```
+    pub fn keep_body(&self) -> KeepBodyLayer {
+        KeepBodyLayer::new(Arc::clone(&self.shared))
     }
 
     /// A layer for routes that need a signed-in user, beneath this one.

@@ -113,8 +113,9 @@ impl Direct {
         match &self.whole {
             Some(router) => router.clone().oneshot(request).await.expect("infallible"),
             None => {
-                let service = self.auth.layer(self.router.clone());
-                service.oneshot(request).await.expect("infallible").map(Body::new)
+                // Over sockets it is the other layer, which wraps bodies.
+                let service = self.auth.keep_body().layer(self.router.clone());
+                service.oneshot(request).await.expect("infallible")
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::surroundings::Surroundings;
 pub const BARE: &str = "bare";
 
 /// All names, in the order of the table.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 26] = [
     BARE,
     "floor+",
     "floor+wrap",
@@ -31,11 +31,13 @@ pub const NAMES: [&str; 24] = [
     "floor+wrap, fields",
     "floor+wrap, no cookie",
     "ours",
+    "ours, keep_body",
     "ours, browser",
     "ours, foreign",
     "ours, fields",
     "ours, anew",
     "ours, public",
+    "ours, public, keep_body",
     "ours, public with our cookie",
     "ours, MemoryStore",
     "GET from Redis",

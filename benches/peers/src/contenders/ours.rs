@@ -19,7 +19,8 @@ pub async fn start(name: &'static str, around: &Surroundings) -> Contender {
         let ours = around.logins().await.sign_in(&layer).await;
         sessions.push(headers(name, &ours));
     }
-    described(Contender::new(name, app(&layer), sessions))
+    let app = if name.ends_with("keep_body") { keeping(&layer) } else { app(&layer) };
+    described(Contender::new(name, app, sessions))
 }
 
 async fn layer(name: &str, around: &Surroundings) -> LpAuthLayer {
@@ -37,10 +38,18 @@ async fn layer(name: &str, around: &Surroundings) -> LpAuthLayer {
 
 /// The application behind a layer of ours.
 pub fn app(layer: &LpAuthLayer) -> Router {
+    pages().layer(layer.clone())
+}
+
+/// The same, whose responses keep axum's body.
+fn keeping(layer: &LpAuthLayer) -> Router {
+    pages().layer(layer.keep_body())
+}
+
+fn pages() -> Router {
     Router::new()
         .route("/me", get(async |user: LpUser| user.id().to_owned()))
         .route("/public", get(async || "hi"))
-        .layer(layer.clone())
 }
 
 fn headers(name: &str, ours: &str) -> HeaderMap {
@@ -48,7 +57,7 @@ fn headers(name: &str, ours: &str) -> HeaderMap {
         "ours, browser" => browser(cookie(ours)),
         "ours, foreign" => cookie(&beside_foreign(ours)),
         "ours, fields" => fields(ours),
-        "ours, public" => HeaderMap::new(),
+        "ours, public" | "ours, public, keep_body" => HeaderMap::new(),
         _ => cookie(ours),
     }
 }
@@ -59,6 +68,7 @@ fn described(contender: Contender) -> Contender {
             "a sealed cookie seen before; refreshes beside the handler, once per session; CSRF guard; \
              logout final within the process",
         ),
+        "ours, keep_body" => contender.noted("the same with `auth.keep_body()`: axum's body stays axum's"),
         "ours, browser" => {
             contender.over("floor+wrap, browser").noted("with the 16 header fields of a browser")
         }
@@ -73,6 +83,10 @@ fn described(contender: Contender) -> Contender {
             .at("/public")
             .over("floor+wrap, no cookie")
             .noted("a public route, and no cookie: nothing is looked for"),
+        "ours, public, keep_body" => contender
+            .at("/public")
+            .over("floor+wrap, no cookie")
+            .noted("the same with `auth.keep_body()`"),
         "ours, public with our cookie" => contender
             .at("/public")
             .noted("a public route: the session is taken out of the request, and not opened"),
