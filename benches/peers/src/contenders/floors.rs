@@ -28,7 +28,7 @@ pub fn start(name: &'static str) -> Contender {
         (app, "a layer that only clones an `Arc` into the request's extensions")
     } else {
         let app = app.layer((WrapLayer, FloorLayer::named(USER)));
-        (app, "the same with a body type of its own; what no layer that ends streams can avoid")
+        (app, "the same with a body type of its own, which axum boxes")
     };
     let contender = Contender::new(name, app, vec![headers(name)]).over(name);
     match name {
