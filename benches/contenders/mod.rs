@@ -132,7 +132,8 @@ impl Contender {
         path: &'static str,
         requests: Vec<HeaderMap>,
     ) -> Self {
-        let service = router.into_service();
+        // As `axum::serve` does for each connection: each request would apply the layer anew otherwise.
+        let service = router.with_state(()).into_service();
         Self { name, service, path, message: None, requests, next: 0 }
     }
 

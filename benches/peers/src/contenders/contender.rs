@@ -34,7 +34,8 @@ impl Contender {
             floor: "floor+wrap",
             note: "",
             shares_sessions: true,
-            app,
+            // As `axum::serve` does for each connection: each request would apply the layer anew otherwise.
+            app: app.with_state(()),
             path: "/me",
             sessions,
             in_turns: false,

@@ -22,7 +22,7 @@ use crate::surroundings::Surroundings;
 pub const BARE: &str = "bare";
 
 /// All names, in the order of the table.
-pub const NAMES: [&str; 26] = [
+pub const NAMES: [&str; 28] = [
     BARE,
     "floor+",
     "floor+wrap",
@@ -33,6 +33,7 @@ pub const NAMES: [&str; 26] = [
     "ours",
     "ours, keep_body",
     "ours, browser",
+    "ours, browser, keep_body",
     "ours, foreign",
     "ours, fields",
     "ours, anew",
@@ -40,6 +41,7 @@ pub const NAMES: [&str; 26] = [
     "ours, public, keep_body",
     "ours, public with our cookie",
     "ours, MemoryStore",
+    "ours, MemoryStore, keep_body",
     "GET from Redis",
     "ours, RedisStore",
     "axum-login, MemoryStore",

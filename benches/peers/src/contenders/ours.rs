@@ -26,7 +26,9 @@ pub async fn start(name: &'static str, around: &Surroundings) -> Contender {
 async fn layer(name: &str, around: &Surroundings) -> LpAuthLayer {
     let logins = around.logins().await;
     match name {
-        "ours, MemoryStore" => logins.stored(MemoryStore::default()),
+        "ours, MemoryStore" | "ours, MemoryStore, keep_body" => {
+            logins.stored(MemoryStore::default())
+        }
         "ours, RedisStore" => {
             let url = around.redis().await.url();
             logins.stored(RedisStore::new(&url).expect("a URL"))
@@ -54,7 +56,7 @@ fn pages() -> Router {
 
 fn headers(name: &str, ours: &str) -> HeaderMap {
     match name {
-        "ours, browser" => browser(cookie(ours)),
+        "ours, browser" | "ours, browser, keep_body" => browser(cookie(ours)),
         "ours, foreign" => cookie(&beside_foreign(ours)),
         "ours, fields" => fields(ours),
         "ours, public" | "ours, public, keep_body" => HeaderMap::new(),
@@ -71,6 +73,9 @@ fn described(contender: Contender) -> Contender {
         "ours, keep_body" => contender.noted("the same with `auth.keep_body()`: axum's body stays axum's"),
         "ours, browser" => {
             contender.over("floor+wrap, browser").noted("with the 16 header fields of a browser")
+        }
+        "ours, browser, keep_body" => {
+            contender.over("floor+wrap, browser").noted("the same with `auth.keep_body()`")
         }
         "ours, foreign" => {
             contender.over("floor+wrap, foreign").noted("three foreign cookies in the same field")
@@ -91,6 +96,7 @@ fn described(contender: Contender) -> Contender {
             .at("/public")
             .noted("a public route: the session is taken out of the request, and not opened"),
         "ours, MemoryStore" => contender.noted("the same with the record in this process"),
+        "ours, MemoryStore, keep_body" => contender.noted("the same with `auth.keep_body()`"),
         "ours, RedisStore" => contender
             .over("GET from Redis")
             .noted("one GET a request, or a share of an MGET; one refresh and one logout in the whole cluster"),

@@ -57,8 +57,9 @@ async fn measure(count: usize, kept: Kept) {
     for number in 0..count {
         cookies.push(signed_in(&layer, number).await);
     }
-    let mut bare = Router::new().route("/me", get(async || USER.to_owned())).into_service();
-    let mut ours = app(&layer).into_service();
+    let bare = Router::new().route("/me", get(async || USER.to_owned()));
+    let mut bare = bare.with_state(()).into_service();
+    let mut ours = app(&layer).with_state(()).into_service();
     for cookie in &cookies {
         ask(&mut ours, cookie).await; // everybody has been seen once
     }
