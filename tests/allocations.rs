@@ -50,8 +50,8 @@ async fn keeping_the_body_costs_no_allocation_at_all() {
         let contender = contenders.iter_mut().find(|it| it.name == name);
         allocations(contender.expect("a contender"))
     });
-    assert_eq!(own, floor);
-    assert_eq!(own + 1, boxed);
+    assert_eq!(own, floor, "{own} against {floor}");
+    assert_eq!(own + 1, boxed, "{own} against {boxed} with a box");
 }
 
 /// A session that the cache does not know is opened: it, its tokens as they came, and the value under

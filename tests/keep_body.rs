@@ -2,17 +2,20 @@
 
 mod support;
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, error::Error, io, time::Duration};
 
-use axum::{Router, body::Body, routing::get};
+use axum::{Router, body::Body, response::IntoResponse, routing::get};
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body::{Body as _, Frame};
-use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{
+    BodyExt, StreamBody,
+    combinators::{BoxBody, UnsyncBoxBody},
+};
 use support::{Direct, FETCH, NAVIGATE};
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_lp_auth::{KeepBody, KeepBodyFuture, KeepBodyLayer, LpUser};
+use tower_lp_auth::{AnyBody, KeepBody, KeepBodyFuture, KeepBodyLayer, LpUser};
 
 type AnyBytes = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -25,6 +28,9 @@ const _: () = {
     sends::<KeepBodyFuture<Inner, Body, Called>>();
     shares::<KeepBody<Router>>();
     shares::<KeepBodyLayer>();
+    const fn holds_any<T: AnyBody>() {}
+    holds_any::<Body>();
+    holds_any::<BoxBody<Bytes, Infallible>>();
 };
 
 /// Answers the user's name in two frames and a trailer.
@@ -36,7 +42,7 @@ async fn name(request: Request<Body>) -> Result<Response<AnyBytes>, Infallible> 
     Ok(Response::new(AnyBytes::new(StreamBody::new(stream::iter(frames.map(Ok))))))
 }
 
-/// A service that is no router: the response has exactly its type, frames and trailers.
+/// O11: a service that is no router: the response has exactly its type, frames and trailers.
 #[tokio::test]
 async fn the_response_of_any_service_keeps_its_body() {
     let mut app = Direct::start().await;
@@ -71,6 +77,7 @@ async fn an_answer_of_the_layer_is_put_into_the_inner_services_body() {
         assert_eq!(other.size_hint().exact(), Some(length), "{method} {path}");
         let [body, other] = [whole(body).await, whole(other).await];
         assert_eq!(body.len() as u64, length, "{method} {path}");
+        assert_eq!(other.len() as u64, length, "{method} {path}");
         let differences = body.iter().zip(&other).filter(|(one, other)| one != other).count();
         assert!(differences <= REFERENCE, "{method} {path}: {body:?} and {other:?}");
     }
@@ -83,21 +90,85 @@ async fn whole(body: impl http_body::Body<Data = Bytes, Error = Infallible>) -> 
     body.collect().await.expect("an infallible body").to_bytes()
 }
 
+/// An event stream of these frames, in axum's body.
+fn events<E: Into<tower_lp_auth::BoxError>>(
+    frames: impl Stream<Item = Result<&'static str, E>> + Send + 'static,
+) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(frames))
+}
+
 /// A stream that ends with its user's session is put into axum's body, and ends there.
 #[tokio::test]
 async fn a_stream_ends_with_its_session_in_the_body_that_is_kept() {
     let mut app = Direct::start().await;
     app.sign_in().await;
-    let events = async || {
-        let first = stream::iter([Ok::<_, Infallible>("data: first\n\n")]);
-        ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(first.chain(stream::pending())))
+    let endless = async || {
+        events(stream::iter([Ok::<_, Infallible>("data: first\n\n")]).chain(stream::pending()))
     };
-    let router = Router::new().route("/events", get(events)).layer(app.auth.keep_body());
+    let router = Router::new().route("/events", get(endless)).layer(app.auth.keep_body());
     let request = app.request(Method::GET, "/events", &FETCH);
     let mut body = router.oneshot(request).await.unwrap().into_body();
     let first = body.frame().await.expect("a frame").expect("no error");
     assert_eq!(first.data_ref().expect("data"), "data: first\n\n");
-    app.send(Method::POST, "/logout", &[("origin", "https://app.example")]).await;
+    log_out(&mut app).await;
     let end = tokio::time::timeout(Duration::from_secs(15), body.frame()).await;
     assert!(end.expect("an end in time").is_none());
+}
+
+/// I07: a call ends with status 16 there, and its size is not told ahead.
+#[tokio::test]
+async fn a_call_ends_with_its_status_in_the_body_that_is_kept() {
+    async fn endless(_: Request<Body>) -> Result<Response<AnyBytes>, Infallible> {
+        let frames = stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(b"\0\0\0\0\0"))));
+        let response = Response::builder().header(CONTENT_TYPE, "application/grpc");
+        Ok(response.body(AnyBytes::new(StreamBody::new(frames))).expect("a response"))
+    }
+    let mut app = Direct::start().await;
+    app.sign_in().await;
+    let service = app.auth.keep_body().layer(service_fn(endless));
+    let request = app.request(Method::POST, "/echo", &[("sec-fetch-site", "same-origin")]);
+    let mut body = service.oneshot(request).await.unwrap().into_body();
+    assert_eq!(body.size_hint().exact(), None);
+    assert!(body.frame().await.expect("a frame").expect("no error").is_data());
+    log_out(&mut app).await;
+    let mut last = body.frame().await.expect("a frame").expect("no error");
+    while last.is_data() {
+        tokio::task::yield_now().await;
+        last = body.frame().await.expect("a frame").expect("no error");
+    }
+    assert_eq!(last.trailers_ref().expect("trailers")["grpc-status"], "16");
+    assert!(body.frame().await.is_none());
+}
+
+/// What has gone wrong in axum's body is found in the error, no deeper than without the layer.
+#[tokio::test]
+async fn an_error_of_a_stream_stays_what_it_was() {
+    let mut app = Direct::start().await;
+    app.sign_in().await;
+    let broken =
+        async || events(stream::iter([Ok("data: first\n\n"), Err(io::Error::other("no"))]));
+    let bare = Router::new().route("/events", get(broken));
+    let behind = bare.clone().layer(app.auth.keep_body());
+    let mut depths = Vec::new();
+    for router in [bare, behind] {
+        let request = app.request(Method::GET, "/events", &FETCH);
+        let body = router.oneshot(request).await.unwrap().into_body();
+        let error = body.collect().await.expect_err("an error");
+        depths.push(depth(&error));
+    }
+    assert_eq!(depths[0], depths[1]);
+}
+
+/// How deep the stream's own error is.
+fn depth(error: &(dyn Error + 'static)) -> usize {
+    if error.is::<io::Error>() {
+        return 0;
+    }
+    1 + depth(error.source().expect("an error of the stream's at the bottom"))
+}
+
+async fn log_out(app: &mut Direct) {
+    let origin = [("origin", "https://app.example")];
+    let page = app.send(Method::POST, "/logout", &origin).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
 }

@@ -21,8 +21,8 @@ use http_body_util::Full;
 use support::{AGENT, Direct, FETCH, NAVIGATE, eventually};
 use tower::{Layer, ServiceBuilder, service_fn};
 use tower_http::{
-    catch_panic::CatchPanicLayer, cors::CorsLayer, limit::RequestBodyLimitLayer,
-    timeout::TimeoutLayer, trace::TraceLayer,
+    catch_panic::CatchPanicLayer, compression::CompressionLayer, cors::CorsLayer,
+    limit::RequestBodyLimitLayer, timeout::TimeoutLayer, trace::TraceLayer,
 };
 use tower_lp_auth::{
     Builder, LpApp, LpUser, MemoryStore, SessionKey,
@@ -57,6 +57,18 @@ async fn statuses(app: &mut Direct, prefix: &str) -> (u16, u16) {
 async fn last_on_a_router_it_has_all_routes_and_the_fallback_behind_it() {
     let app = Direct::start().await;
     let whole = app.router.clone().layer(app.auth.clone());
+    let mut app = assert_signs_in(app.whole(whole), "/me", "/me").await;
+    assert_eq!(app.fetch("/nowhere").await.body, "fallback");
+    app.jar.clear();
+    app.fetch("/nowhere").await.assert_unauthorized();
+}
+
+/// O06: the layer that keeps axum's body, around one that changes it.
+#[tokio::test]
+async fn on_a_router_it_may_keep_the_body() {
+    let app = Direct::start().await;
+    let packed = app.router.clone().layer(CompressionLayer::new());
+    let whole = packed.layer(app.auth.keep_body());
     let mut app = assert_signs_in(app.whole(whole), "/me", "/me").await;
     assert_eq!(app.fetch("/nowhere").await.body, "fallback");
     app.jar.clear();

@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 
-use super::{any_body::AnyBody, streams::Watch};
+use super::streams::Watch;
 
 pin_project! {
     /// The body of a response that has passed the layer.
@@ -53,14 +53,11 @@ impl<B> ResponseBody<B> {
         Self { inner: Inner::UntilEnd { body, watch } }
     }
 
-    /// The inner service's body as it was, or whatever else this is in one of its type.
-    pub(super) fn into_kept(self) -> B
-    where
-        B: AnyBody + Send + 'static,
-    {
+    /// The inner service's body, unless there is more to it.
+    pub(super) fn into_theirs(self) -> Result<B, Self> {
         match self.inner {
-            Inner::Theirs { body } => body,
-            inner => B::holding(Self { inner }),
+            Inner::Theirs { body } => Ok(body),
+            inner => Err(Self { inner }),
         }
     }
 }

@@ -13,9 +13,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{
-    any_body::AnyBody, body::ResponseBody, future::ResponseFuture, service::LpAuth, shared::Shared,
-};
+use super::{any_body::AnyBody, future::ResponseFuture, service::LpAuth, shared::Shared};
 
 /// Makes a [`KeepBody`]; from [`LpAuthLayer::keep_body`](super::LpAuthLayer::keep_body).
 #[derive(Clone, Debug)]
@@ -47,7 +45,7 @@ pub struct KeepBody<S> {
 impl<S, B, R> Service<Request<B>> for KeepBody<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
-    R: AnyBody + Send + 'static,
+    R: AnyBody,
 {
     type Response = Response<R>;
     type Error = S::Error;
@@ -80,13 +78,13 @@ pin_project! {
 impl<S, B, R> Future for KeepBodyFuture<S, B, S::Future>
 where
     S: Service<Request<B>, Response = Response<R>>,
-    R: AnyBody + Send + 'static,
+    R: AnyBody,
 {
     type Output = Result<Response<R>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let response = ready!(self.project().response.poll(cx))?;
-        Poll::Ready(Ok(response.map(ResponseBody::into_kept)))
+        Poll::Ready(Ok(response.map(|body| body.into_theirs().unwrap_or_else(R::holding))))
     }
 }
 

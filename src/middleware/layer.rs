@@ -161,11 +161,13 @@ impl LpAuthLayer {
         self.shared.desk.site.logout_link(None)
     }
 
-    /// The same layer for inner services whose response body can hold any other, such as axum's: their
-    /// responses keep its type ([`AnyBody`](crate::AnyBody)).
+    /// The same layer for inner services whose response body can hold any other ([`AnyBody`](crate::AnyBody)),
+    /// such as axum's with the feature `axum`: their responses keep its type.
     ///
-    /// It spares boxes: axum's `Router::layer` puts each body that is not its own into one that is, which
+    /// That spares a box: axum's `Router::layer` puts each body that is not its own into one that is, which
     /// takes an allocation, and another step for each frame.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "axum")]
