@@ -12,8 +12,8 @@ use super::body::ResponseBody;
 /// the inner service's passes as it is, and an answer of the layer's, or a stream that it ends with its
 /// caller's session, is put into one.
 ///
-/// `axum::body::Body` is one with the feature `axum`, and so are http-body-util's [`BoxBody`] and
-/// [`UnsyncBoxBody`]. tonic's is none here: a layer on its `Server` wraps.
+/// `axum::body::Body` is one with the feature `axum`, and so are http-body-util's `BoxBody` and
+/// `UnsyncBoxBody`. tonic's is none here: a layer on its `Server` wraps.
 ///
 /// # Examples
 ///
