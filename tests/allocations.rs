@@ -28,6 +28,15 @@ const BUDGET: [(&str, u64); 9] = [
     ("grpc, token", 0),
 ];
 
+/// What one request of each of these allocates.
+async fn counts_of<const N: usize>(names: [&str; N]) -> [u64; N] {
+    let mut contenders = all().await;
+    names.map(|name| {
+        let contender = contenders.iter_mut().find(|it| it.name == name);
+        allocations(contender.expect("a contender"))
+    })
+}
+
 /// The hot path: a request of a known session allocates nothing that the inner service does not.
 #[tokio::test]
 async fn a_session_seen_before_costs_no_allocation_of_ours() {
@@ -45,11 +54,7 @@ async fn a_session_seen_before_costs_no_allocation_of_ours() {
 /// another body is spared.
 #[tokio::test]
 async fn keeping_the_body_costs_no_allocation_at_all() {
-    let mut contenders = all().await;
-    let [own, floor, boxed] = ["kept", "floor+", "floor+wrap"].map(|name| {
-        let contender = contenders.iter_mut().find(|it| it.name == name);
-        allocations(contender.expect("a contender"))
-    });
+    let [own, floor, boxed] = counts_of(["kept", "floor+", "floor+wrap"]).await;
     assert_eq!(own, floor, "{own} against {floor}");
     assert_eq!(own + 1, boxed, "{own} against {boxed} with a box");
 }
@@ -58,22 +63,14 @@ async fn keeping_the_body_costs_no_allocation_at_all() {
 /// which it is found again.
 #[tokio::test]
 async fn opening_a_session_costs_three_allocations() {
-    let mut contenders = all().await;
-    let [own, floor] = ["anew", floor_of("anew")].map(|name| {
-        let contender = contenders.iter_mut().find(|it| it.name == name);
-        allocations(contender.expect("a contender"))
-    });
+    let [own, floor] = counts_of(["anew", floor_of("anew")]).await;
     assert_eq!(own, floor + 3, "{own} against {floor}");
 }
 
 /// A unary call, whose session comes as a token, allocates no more than with the cookie.
 #[tokio::test]
 async fn a_call_with_a_session_token_allocates_no_more_than_with_a_cookie() {
-    let mut contenders = all().await;
-    let [cookie, token] = ["grpc, cookie", "grpc, token"].map(|name| {
-        let contender = contenders.iter_mut().find(|it| it.name == name);
-        allocations(contender.expect("a contender"))
-    });
+    let [cookie, token] = counts_of(["grpc, cookie", "grpc, token"]).await;
     assert!(token <= cookie, "{token} with a token, {cookie} with a cookie");
 }
 

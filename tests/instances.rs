@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use http::Method;
-use support::{AGENT, Counters, Direct, FORM, Jar, Page, until};
+use support::{AGENT, Counters, Direct, Jar, Page, until};
 use tower_lp_auth::{Builder, SessionKey, test_kit::ManualClock};
 
 const HOUR: u64 = 3600;
@@ -71,8 +71,7 @@ async fn refreshed(instance: &mut Direct, jar: &mut Jar) -> String {
 
 async fn log_out(instance: &mut Direct, jar: &mut Jar) {
     instance.jar = jar.clone();
-    let page = instance.send(Method::POST, "/logout", &FORM).await;
-    assert_eq!((page.status.as_u16(), instance.jar.session()), (303, None), "{page:?}");
+    instance.log_out().await;
     *jar = instance.jar.clone();
 }
 

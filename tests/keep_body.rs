@@ -110,7 +110,7 @@ async fn a_stream_ends_with_its_session_in_the_body_that_is_kept() {
     let mut body = router.oneshot(request).await.unwrap().into_body();
     let first = body.frame().await.expect("a frame").expect("no error");
     assert_eq!(first.data_ref().expect("data"), "data: first\n\n");
-    log_out(&mut app).await;
+    app.log_out().await;
     let end = tokio::time::timeout(Duration::from_secs(15), body.frame()).await;
     assert!(end.expect("an end in time").is_none());
 }
@@ -130,7 +130,7 @@ async fn a_call_ends_with_its_status_in_the_body_that_is_kept() {
     let mut body = service.oneshot(request).await.unwrap().into_body();
     assert_eq!(body.size_hint().exact(), None);
     assert!(body.frame().await.expect("a frame").expect("no error").is_data());
-    log_out(&mut app).await;
+    app.log_out().await;
     let mut last = body.frame().await.expect("a frame").expect("no error");
     while last.is_data() {
         tokio::task::yield_now().await;
@@ -165,10 +165,4 @@ fn depth(error: &(dyn Error + 'static)) -> usize {
         return 0;
     }
     1 + depth(error.source().expect("an error of the stream's at the bottom"))
-}
-
-async fn log_out(app: &mut Direct) {
-    let origin = [("origin", "https://app.example")];
-    let page = app.send(Method::POST, "/logout", &origin).await;
-    assert_eq!(page.status, StatusCode::SEE_OTHER);
 }

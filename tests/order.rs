@@ -52,15 +52,20 @@ async fn statuses(app: &mut Direct, prefix: &str) -> (u16, u16) {
     (callback.status.as_u16(), page.status.as_u16())
 }
 
+/// A user signs in, and even the fallback is for users.
+async fn assert_all_is_behind_it(app: Direct) {
+    let mut app = assert_signs_in(app, "/me", "/me").await;
+    assert_eq!(app.fetch("/nowhere").await.body, "fallback");
+    app.jar.clear();
+    app.fetch("/nowhere").await.assert_unauthorized();
+}
+
 /// O06: last on a router, all its routes and its fallback are behind it.
 #[tokio::test]
 async fn last_on_a_router_it_has_all_routes_and_the_fallback_behind_it() {
     let app = Direct::start().await;
     let whole = app.router.clone().layer(app.auth.clone());
-    let mut app = assert_signs_in(app.whole(whole), "/me", "/me").await;
-    assert_eq!(app.fetch("/nowhere").await.body, "fallback");
-    app.jar.clear();
-    app.fetch("/nowhere").await.assert_unauthorized();
+    assert_all_is_behind_it(app.whole(whole)).await;
 }
 
 /// O06: the layer that keeps axum's body, around one that changes it.
@@ -69,10 +74,7 @@ async fn on_a_router_it_may_keep_the_body() {
     let app = Direct::start().await;
     let packed = app.router.clone().layer(CompressionLayer::new());
     let whole = packed.layer(app.auth.keep_body());
-    let mut app = assert_signs_in(app.whole(whole), "/me", "/me").await;
-    assert_eq!(app.fetch("/nowhere").await.body, "fallback");
-    app.jar.clear();
-    app.fetch("/nowhere").await.assert_unauthorized();
+    assert_all_is_behind_it(app.whole(whole)).await;
 }
 
 /// O06: a fallback added after the layer is not behind it and swallows the layer's own paths.

@@ -19,7 +19,7 @@ use tower_lp_auth::{
     test_kit::{ManualClock, MockSentinel},
 };
 
-use super::{AGENT, App, Jar, NAVIGATE, Page, counted, routes};
+use super::{AGENT, App, FORM, Jar, NAVIGATE, Page, counted, routes};
 
 /// An application at `https://app.example`, called in process, and one browser's cookies.
 pub struct Direct {
@@ -164,6 +164,12 @@ impl Direct {
     pub async fn sign_in(&mut self) -> Page {
         let start = self.navigate("/me").await;
         self.arrive(&start).await
+    }
+
+    /// Signs out as a form does.
+    pub async fn log_out(&mut self) {
+        let page = self.send(Method::POST, "/logout", &FORM).await;
+        assert_eq!((page.status, self.jar.session()), (StatusCode::SEE_OTHER, None), "{page:?}");
     }
 
     /// Goes to Sentinel and back to the callback.

@@ -12,23 +12,33 @@ use crate::{
 /// More than there are sessions, and as many as there are by default.
 const OPENED_SESSIONS: usize = 10_000;
 
+/// What the name of a contender ends with whose layer keeps axum's body; else it is as without.
+const KEEPING: &str = ", keep_body";
+
 pub async fn start(name: &'static str, around: &Surroundings) -> Contender {
-    let layer = layer(name, around).await;
+    let (plain, keeps_body) = match name.strip_suffix(KEEPING) {
+        Some(plain) => (plain, true),
+        None => (name, false),
+    };
+    let layer = layer(plain, around).await;
     let mut sessions = Vec::new();
     for _ in 0..around.sessions {
         let ours = around.logins().await.sign_in(&layer).await;
-        sessions.push(headers(name, &ours));
+        sessions.push(headers(plain, &ours));
     }
-    let app = if name.ends_with("keep_body") { keeping(&layer) } else { app(&layer) };
-    described(Contender::new(name, app, sessions))
+    let app = if keeps_body { pages().layer(layer.keep_body()) } else { app(&layer) };
+    let contender = described(plain, Contender::new(name, app, sessions));
+    if keeps_body {
+        contender.noted("the same with `auth.keep_body()`: axum's body stays axum's")
+    } else {
+        contender
+    }
 }
 
 async fn layer(name: &str, around: &Surroundings) -> LpAuthLayer {
     let logins = around.logins().await;
     match name {
-        "ours, MemoryStore" | "ours, MemoryStore, keep_body" => {
-            logins.stored(MemoryStore::default())
-        }
+        "ours, MemoryStore" => logins.stored(MemoryStore::default()),
         "ours, RedisStore" => {
             let url = around.redis().await.url();
             logins.stored(RedisStore::new(&url).expect("a URL"))
@@ -43,11 +53,6 @@ pub fn app(layer: &LpAuthLayer) -> Router {
     pages().layer(layer.clone())
 }
 
-/// The same, whose responses keep axum's body.
-fn keeping(layer: &LpAuthLayer) -> Router {
-    pages().layer(layer.keep_body())
-}
-
 fn pages() -> Router {
     Router::new()
         .route("/me", get(async |user: LpUser| user.id().to_owned()))
@@ -56,26 +61,22 @@ fn pages() -> Router {
 
 fn headers(name: &str, ours: &str) -> HeaderMap {
     match name {
-        "ours, browser" | "ours, browser, keep_body" => browser(cookie(ours)),
+        "ours, browser" => browser(cookie(ours)),
         "ours, foreign" => cookie(&beside_foreign(ours)),
         "ours, fields" => fields(ours),
-        "ours, public" | "ours, public, keep_body" => HeaderMap::new(),
+        "ours, public" => HeaderMap::new(),
         _ => cookie(ours),
     }
 }
 
-fn described(contender: Contender) -> Contender {
-    match contender.name {
+fn described(name: &str, contender: Contender) -> Contender {
+    match name {
         "ours" => contender.noted(
             "a sealed cookie seen before; refreshes beside the handler, once per session; CSRF guard; \
              logout final within the process",
         ),
-        "ours, keep_body" => contender.noted("the same with `auth.keep_body()`: axum's body stays axum's"),
         "ours, browser" => {
             contender.over("floor+wrap, browser").noted("with the 16 header fields of a browser")
-        }
-        "ours, browser, keep_body" => {
-            contender.over("floor+wrap, browser").noted("the same with `auth.keep_body()`")
         }
         "ours, foreign" => {
             contender.over("floor+wrap, foreign").noted("three foreign cookies in the same field")
@@ -88,15 +89,10 @@ fn described(contender: Contender) -> Contender {
             .at("/public")
             .over("floor+wrap, no cookie")
             .noted("a public route, and no cookie: nothing is looked for"),
-        "ours, public, keep_body" => contender
-            .at("/public")
-            .over("floor+wrap, no cookie")
-            .noted("the same with `auth.keep_body()`"),
         "ours, public with our cookie" => contender
             .at("/public")
             .noted("a public route: the session is taken out of the request, and not opened"),
         "ours, MemoryStore" => contender.noted("the same with the record in this process"),
-        "ours, MemoryStore, keep_body" => contender.noted("the same with `auth.keep_body()`"),
         "ours, RedisStore" => contender
             .over("GET from Redis")
             .noted("one GET a request, or a share of an MGET; one refresh and one logout in the whole cluster"),
