@@ -1,7 +1,10 @@
 //! Takes our cookies out of a request: the inner service never sees them.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header::COOKIE};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{COOKIE, GetAll},
+};
 
 use super::{CookieNames, Glance, Owner, parts};
 
@@ -57,10 +60,11 @@ impl CookieNames {
     /// Removes our cookies from the request; returns what was there.
     #[inline]
     pub(crate) fn strip(&self, headers: &mut HeaderMap) -> Traces {
-        if !headers.contains_key(COOKIE) {
+        let fields = headers.get_all(COOKIE);
+        if fields.iter().next().is_none() {
             return Traces::default();
         }
-        let traces = self.traces(headers);
+        let traces = self.traces(headers, &fields);
         self.strip_traced(headers, &traces);
         traces
     }
@@ -99,9 +103,9 @@ impl CookieNames {
     }
 
     /// Whose cookies stand where.
-    fn traces(&self, headers: &HeaderMap) -> Traces {
+    fn traces(&self, headers: &HeaderMap, fields: &GetAll<'_, HeaderValue>) -> Traces {
         let (mut glance, mut traces) = (Glance::default(), Traces::default());
-        for field in headers.get_all(COOKIE) {
+        for field in fields {
             glance.take_in(self, field, &mut traces);
         }
         if glance.candidates().is_some() { traces } else { self.read(headers).traces }
