@@ -29,8 +29,8 @@ fn main() {
         let server = RedisServer::start().await;
         let client = Client::start(&server, &server.url()).await;
         println!(
-            "{:<12} {:>8} {:>10} {:>10} {:>12} {:>8} {:>8} {:>8}",
-            "asked", "at once", "p50 us", "p99 us", "per second", "p50", "p99", "rate"
+            "{:<12} {:>8} {:>10} {:>10} {:>10} {:>12} {:>8} {:>8} {:>8} {:>8}",
+            "asked", "at once", "mean us", "p50 us", "p99 us", "per second", "mean", "p50", "p99", "rate"
         );
         for at_once in [1, 16, 64] {
             compare(&client, at_once, &[Asked::Get, Asked::Load, Asked::Stored]).await;
@@ -52,27 +52,31 @@ fn main() {
 
 /// Prints each beside its ratios to the first.
 async fn compare(client: &Client, at_once: usize, all: &[Asked]) {
-    let mut turns: Vec<Vec<[f64; 3]>> = vec![Vec::new(); all.len()];
+    let mut turns: Vec<Vec<[f64; 4]>> = vec![Vec::new(); all.len()];
     for _ in 0..TURNS {
         for (asked, turns) in all.iter().zip(&mut turns) {
             let sample = Sample::take(client, *asked, at_once, TURN).await;
-            let micros = |part| sample.quantile(part).as_secs_f64() * 1e6;
-            turns.push([micros(0.5), micros(0.99), sample.per_second]);
+            let [mean, p50, p99] = [sample.mean(), sample.quantile(0.5), sample.quantile(0.99)]
+                .map(|latency| latency.as_secs_f64() * 1e6);
+            turns.push([mean, p50, p99, sample.per_second]);
         }
     }
-    let medians: Vec<[f64; 3]> = turns.iter().map(|turns| median(turns)).collect();
+    let medians: Vec<[f64; 4]> = turns.iter().map(|turns| median(turns)).collect();
     for (asked, own) in all.iter().zip(&medians) {
-        let [p50, p99, rate] = own;
-        let [p50_ratio, p99_ratio, rate_ratio] = [0, 1, 2].map(|at| own[at] / medians[0][at]);
-        println!(
-            "{:<12} {at_once:>8} {p50:>10.1} {p99:>10.1} {rate:>12.0} {p50_ratio:>8.2} {p99_ratio:>8.2} {rate_ratio:>8.2}",
+        let [mean, p50, p99, rate] = own;
+        print!(
+            "{:<12} {at_once:>8} {mean:>10.1} {p50:>10.1} {p99:>10.1} {rate:>12.0}",
             format!("{asked:?}"),
         );
+        for (own, first) in own.iter().zip(&medians[0]) {
+            print!(" {:>8.2}", own / first);
+        }
+        println!();
     }
 }
 
-fn median(turns: &[[f64; 3]]) -> [f64; 3] {
-    [0, 1, 2].map(|at| {
+fn median(turns: &[[f64; 4]]) -> [f64; 4] {
+    [0, 1, 2, 3].map(|at| {
         let mut values: Vec<f64> = turns.iter().map(|turn| turn[at]).collect();
         values.sort_unstable_by(f64::total_cmp);
         values[values.len() / 2]

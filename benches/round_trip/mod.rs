@@ -162,6 +162,11 @@ impl Sample {
         Self { latencies, per_second }
     }
 
+    pub fn mean(&self) -> Duration {
+        let sum: Duration = self.latencies.iter().sum();
+        sum.div_f64(self.latencies.len() as f64)
+    }
+
     /// The latency that this part of the answers does not exceed.
     pub fn quantile(&self, part: f64) -> Duration {
         let at = (self.latencies.len() as f64 * part) as usize;

@@ -31,6 +31,7 @@ impl<'a> Brought<'a> {
                 brought.upgrade |= *name == UPGRADE;
             }
         }
+        brought.cookies = brought.cookies.settled(names, traces);
         brought
     }
 }

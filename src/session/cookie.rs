@@ -1,16 +1,18 @@
 //! Our cookies on the wire (RFC 6265): names, the exact-byte scanner, the lines that set and delete.
 //!
-//! A request's fields are read once ([`reading`]); where ours stand in them decides how they are taken
-//! out ([`traces`]).
+//! A request's fields are read once ([`reading`]), and ours found in them ([`pieces`]); where they stand
+//! decides how they are taken out ([`traces`]).
 //!
 //! Names are compared byte for byte, with nothing trimmed but SP and HTAB: a laxer reader accepts a
 //! cookie that a sibling domain has tossed under a look-alike name.
 
+mod pieces;
 mod reading;
 mod traces;
 
 use cookie::{Cookie, SameSite, time};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
+use memchr::memmem::Finder;
 
 pub(crate) use self::{
     reading::{Candidates, Glance, Reading},
@@ -32,6 +34,8 @@ pub(crate) struct CookieNames {
     secure: bool,
     /// The length of the shorter of the two: what is shorter is not ours.
     shortest: usize,
+    /// Finds what both begin with.
+    in_common: Finder<'static>,
 }
 
 /// Whose cookie a name is.
@@ -53,7 +57,9 @@ impl CookieNames {
         };
         let login_prefix = format!("{prefix}lp_login_{tag}_");
         let shortest = session.len().min(login_prefix.len());
-        Self { session: session.into(), login_prefix: login_prefix.into(), secure, shortest }
+        let in_common = Finder::new(in_common(&session, &login_prefix)).into_owned();
+        let (session, login_prefix) = (session.into(), login_prefix.into());
+        Self { session, login_prefix, secure, shortest, in_common }
     }
 
     pub(crate) fn session(&self) -> &str {
@@ -124,6 +130,13 @@ impl CookieNames {
         line.set_sensitive(true);
         line
     }
+}
+
+/// What two names begin with.
+fn in_common<'a>(one: &'a str, other: &str) -> &'a str {
+    let differs = one.char_indices().zip(other.chars()).find(|((_, one), other)| one != other);
+    let end = differs.map_or(one.len().min(other.len()), |((at, _), _)| at);
+    &one[..end]
 }
 
 fn all_pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {

@@ -4,7 +4,7 @@ use std::{fmt, ops::Deref};
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use super::{CookieNames, MAX_CANDIDATES, Owner, Traces};
+use super::{CookieNames, MAX_CANDIDATES, Traces};
 
 /// The session cookies of one request, none of them believed.
 #[derive(Debug)]
@@ -79,50 +79,17 @@ impl<'a> Reading<'a> {
     fn new() -> Self {
         Self { candidates: Candidates::Few(Values::default()), traces: Traces::default() }
     }
-
-    /// Takes the next field in.
-    fn read(&mut self, names: &CookieNames, field: &'a HeaderValue) {
-        let bytes = field.as_bytes();
-        let mut start = 0;
-        self.traces.enter_field();
-        loop {
-            let rest = &bytes[start..];
-            if rest.len() < names.shortest {
-                // No name of ours fits in; whose the pieces are need not be looked at one by one.
-                self.traces.note_foreign(rest);
-                return;
-            }
-            let length = memchr::memchr(b';', rest);
-            let part = &rest[..length.unwrap_or(rest.len())];
-            let span = (start, start + part.len());
-            match names.claim(part) {
-                (Owner::Session, value) => {
-                    self.traces.note_ours(span);
-                    self.candidates.push(value);
-                }
-                (Owner::Login, _) => {
-                    self.traces.note_ours(span);
-                    self.traces.logins = true;
-                }
-                (Owner::Foreign, _) => self.traces.note_foreign(part),
-            }
-            if length.is_none() {
-                return;
-            }
-            start = span.1 + 1;
-        }
-    }
 }
 
 /// A first look at the `Cookie` fields of a request, which takes none of them apart.
 ///
 /// It is enough where the one field that begins with a session's name is nothing but that cookie, and the
-/// others are too short for any of ours.
+/// others are too short for any of ours. A field that is the only one may be [`settled`](Glance::settled).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Glance<'a> {
     session: Option<&'a [u8]>,
-    /// There is more to it.
-    is_vague: bool,
+    /// A field that shows that there is more to it, the last of them.
+    vague: Option<&'a HeaderValue>,
 }
 
 impl<'a> Glance<'a> {
@@ -136,14 +103,37 @@ impl<'a> Glance<'a> {
     ) {
         let bytes = field.as_bytes();
         traces.enter_field();
-        if let Some(value) = names.session_to_end(bytes) {
+        if let Some(value) = names.session_to_end(bytes).filter(|value| !ends_in_another(value)) {
             traces.note_ours((0, bytes.len()));
-            self.is_vague |= self.session.replace(value).is_some();
+            if self.session.replace(value).is_some() {
+                self.vague = Some(field);
+            }
         } else if bytes.len() < names.shortest {
             traces.note_foreign(bytes);
         } else {
-            self.is_vague = true;
+            self.vague = Some(field);
         }
+    }
+
+    /// The same where it is enough; else what taking the field apart finds, if there is but one.
+    #[inline]
+    pub(crate) fn settled(self, names: &CookieNames, traces: &mut Traces) -> Self {
+        match self.vague {
+            Some(field) if traces.is_of_one_field() => Self::of_one(names, field, traces),
+            _ => self,
+        }
+    }
+
+    #[inline(never)]
+    fn of_one(names: &CookieNames, field: &'a HeaderValue, traces: &mut Traces) -> Self {
+        let mut glance = Self::default();
+        *traces = Traces::default();
+        traces.read(names, field.as_bytes(), |value| {
+            if glance.session.replace(value).is_some() {
+                glance.vague = Some(field);
+            }
+        });
+        glance
     }
 
     /// The value of the only session, if nothing follows it in its field; the traces are right then.
@@ -151,13 +141,13 @@ impl<'a> Glance<'a> {
     /// What has been opened before has no semicolon: where the value is known, nothing does follow.
     #[inline]
     pub(crate) fn sole_session(&self) -> Option<&'a [u8]> {
-        self.session.filter(|_| !self.is_vague)
+        self.session.filter(|_| self.vague.is_none())
     }
 
     /// What taking the fields apart would find, where that can be said without; the traces are right then.
     pub(crate) fn candidates(&self) -> Option<Candidates<'a>> {
         match self.session {
-            _ if self.is_vague => None,
+            _ if self.vague.is_some() => None,
             None => Some(Candidates::Few(Values::default())),
             Some(value) if memchr::memchr(b';', value).is_none() && is_trimmed(value) => {
                 Some(Candidates::one(value))
@@ -165,6 +155,16 @@ impl<'a> Glance<'a> {
             Some(_) => None,
         }
     }
+}
+
+/// Whether what begins as a session's value ends as a field does in which other cookies follow: there is an
+/// equals sign near its end. A sealed value has none; where there is none, others may follow yet.
+#[inline]
+fn ends_in_another(value: &[u8]) -> bool {
+    const NEAR: usize = 64;
+    let end = value.last_chunk::<NEAR>();
+    // No byte is left out, so that many are compared at once.
+    end.is_some_and(|end| end.iter().fold(false, |any, byte| any | (*byte == b'=')))
 }
 
 /// Without a blank at either end.
@@ -183,7 +183,7 @@ impl CookieNames {
     pub(crate) fn read<'a>(&self, headers: &'a HeaderMap) -> Reading<'a> {
         let mut reading = Reading::new();
         for field in headers.get_all(COOKIE) {
-            reading.read(self, field);
+            reading.traces.read(self, field.as_bytes(), |value| reading.candidates.push(value));
         }
         reading
     }

@@ -127,6 +127,10 @@ fn ours_are_stripped_from_many_fields() {
     }
 }
 
+/// Ours, alone in it or among others, and what resembles them.
+const FIELD: &str = "((__Host-lp_session_abc123=|__Host-lp_login_abc123_0=|[ a;]{0,2}|\
+                     a_long_name_of_somebodys=)(x{50,70})?[ ;ab=]{0,4}){1,3}";
+
 proptest! {
     /// C18, C28: whatever stands beside them, ours go and the others stay, in order.
     #[test]
@@ -164,13 +168,56 @@ proptest! {
         prop_assert_eq!(names().claim(piece.as_bytes()), (owner, expected));
     }
 
+    /// C16, C17: whatever ours are called, what is found of them is what taking a field apart piece by piece
+    /// finds.
+    #[test]
+    fn ours_are_found_where_they_stand(
+        (name, login) in prop_oneof![
+            Just((None, "__Host-lp_login_abc123_")),
+            Just((Some("mine"), "__Host-lp_login_abc123_")),
+            Just((Some("lp_login_abc12"), "__Host-lp_login_abc123_")),
+        ],
+        secure in any::<bool>(),
+        pieces in proptest::collection::vec((0..7u8, "[ \t]{0,2}", "[ \t=;a_]{0,3}"), 0..12),
+    ) {
+        let names = CookieNames::new(secure, "abc123", name);
+        let login = if secure { login } else { login.trim_start_matches("__Host-") };
+        let field: String = pieces
+            .iter()
+            .map(|(kind, before, after)| match kind {
+                0 => format!(";{before}{}={after}", names.session()),
+                1 => format!(";{before}{login}0={after}"),
+                2 => format!("{before}{}={after}", names.session()),
+                3 => format!(";{before}{}{after}", names.session()),
+                4 => format!(";{before}__Host-lp_{after}"),
+                5 => format!(";{before}lp_{after}"),
+                _ => format!(";{before}{after}"),
+            })
+            .collect();
+        for field in [&field[..], field.trim_start_matches(';')] {
+            let mut start = 0;
+            let mut expected = Vec::new();
+            for part in parts(field.as_bytes()) {
+                let span = (start, start + part.len());
+                match names.claim(part) {
+                    (Owner::Foreign, _) => {}
+                    (owner, value) => expected.push((owner, value, span)),
+                }
+                start = span.1 + 1;
+            }
+            let found: Vec<_> =
+                names.pieces(field.as_bytes()).map(|it| (it.owner, it.value, it.span)).collect();
+            prop_assert_eq!(found, expected, "in {:?}", field);
+        }
+    }
+
     /// Where a first look is enough, taking the fields apart finds the same.
     #[test]
     fn a_glance_sees_what_a_reading_finds(
-        fields in proptest::collection::vec(
-            "(__Host-lp_session_abc123=|__Host-lp_login_abc123_0=|[ a;]{0,2}|a_long_name_of_somebodys=)[ ;ab]{0,3}",
-            0..40,
-        ),
+        fields in prop_oneof![
+            proptest::collection::vec(FIELD, 1),
+            proptest::collection::vec(FIELD, 0..40),
+        ],
     ) {
         let fields: Vec<_> = fields.iter().map(String::as_bytes).collect();
         let headers = headers(&fields);
@@ -178,6 +225,7 @@ proptest! {
         for field in headers.get_all(COOKIE) {
             glance.take_in(&names(), field, &mut traces);
         }
+        let glance = glance.settled(&names(), &mut traces);
         if let Some(candidates) = glance.candidates() {
             let Candidates::Few(found) = candidates else { panic!("there is one at most") };
             prop_assert_eq!(values(&fields), found.to_vec());

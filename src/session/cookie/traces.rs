@@ -6,7 +6,7 @@ use http::{
     header::{COOKIE, GetAll},
 };
 
-use super::{CookieNames, Glance, Owner, parts};
+use super::{CookieNames, Glance, Owner, parts, pieces::Piece};
 
 /// Whose cookies stand where in a request's fields.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,11 +30,38 @@ impl Traces {
         self.fields += 1;
     }
 
+    pub(super) fn is_of_one_field(&self) -> bool {
+        self.fields == 1
+    }
+
     #[inline]
     pub(super) fn note_ours(&mut self, span: (usize, usize)) {
         self.with_ours |= bit(self.fields - 1);
         self.ours += 1;
         self.span = span;
+    }
+
+    /// Takes the next field in, and hands on the values of sessions.
+    #[inline]
+    pub(super) fn read<'a>(
+        &mut self,
+        names: &CookieNames,
+        field: &'a [u8],
+        mut session: impl FnMut(&'a [u8]),
+    ) {
+        let mut seen = 0;
+        self.enter_field();
+        for Piece { owner, value, span } in names.pieces(field) {
+            self.note_foreign(&field[seen..span.0]);
+            self.note_ours(span);
+            if owner == Owner::Session {
+                session(value);
+            } else {
+                self.logins = true;
+            }
+            seen = span.1;
+        }
+        self.note_foreign(&field[seen..]);
     }
 
     /// Notes what is not ours; blanks are nothing.
@@ -108,11 +135,12 @@ impl CookieNames {
         for field in fields {
             glance.take_in(self, field, &mut traces);
         }
+        let glance = glance.settled(self, &mut traces);
         if glance.candidates().is_some() { traces } else { self.read(headers).traces }
     }
 
     fn has_ours(&self, field: &HeaderValue) -> bool {
-        parts(field.as_bytes()).any(|part| self.claim(part).0 != Owner::Foreign)
+        self.pieces(field.as_bytes()).next().is_some()
     }
 
     /// What is left of a field that may hold several cookies of ours.
