@@ -52,14 +52,6 @@ impl<B> ResponseBody<B> {
     pub(super) fn until(watch: Watch, body: B) -> Self {
         Self { inner: Inner::UntilEnd { body, watch } }
     }
-
-    /// The inner service's body, unless there is more to it.
-    pub(super) fn into_theirs(self) -> Result<B, Self> {
-        match self.inner {
-            Inner::Theirs { body } => Ok(body),
-            inner => Err(Self { inner }),
-        }
-    }
 }
 
 impl<B: Default> Default for ResponseBody<B> {

@@ -1,6 +1,7 @@
 //! The way of one request, as a future whose states say what is awaited.
 
 use std::{
+    convert::identity,
     fmt,
     future::Future,
     pin::Pin,
@@ -109,15 +110,20 @@ impl<S, B, F, R> State<S, B, F, R> {
 
 const POLLED_AFTER_END: &str = "a future is not polled after its end";
 
-impl<S, B, R> Future for ResponseFuture<S, B, S::Future>
+impl<S, B, R> ResponseFuture<S, B, S::Future>
 where
     S: Service<Request<B>, Response = Response<R>>,
     R: Body,
 {
-    type Output = Result<Response<ResponseBody<R>>, S::Error>;
-
+    /// Polls for a response with another body type: `theirs` makes it of the inner service's, `other` of all
+    /// others.
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    pub(super) fn poll_as<O>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        theirs: impl FnOnce(Response<R>) -> Response<O>,
+        other: impl FnOnce(Response<ResponseBody<R>>) -> Response<O>,
+    ) -> Poll<Result<Response<O>, S::Error>> {
         let mut this = self.project();
         loop {
             let mut head = match this.state.as_mut().project() {
@@ -153,23 +159,37 @@ where
                     continue;
                 }
                 StateProj::AnswerLater { answer } => {
-                    return Poll::Ready(Ok(ours(ready!(answer.as_mut().poll(cx)))));
+                    return Poll::Ready(Ok(other(ours(ready!(answer.as_mut().poll(cx))))));
                 }
                 StateProj::Answer { answer } => {
-                    return Poll::Ready(Ok(ours(*answer.take().expect(POLLED_AFTER_END))));
+                    return Poll::Ready(Ok(other(ours(*answer.take().expect(POLLED_AFTER_END)))));
                 }
             };
             match this.passage.leave(this.shared, &mut head) {
-                Departing::Now => return Poll::Ready(Ok(head.map(ResponseBody::theirs))),
+                Departing::Now => return Poll::Ready(Ok(theirs(head))),
                 Departing::Until(watch) => {
-                    return Poll::Ready(Ok(head.map(|body| ResponseBody::until(watch, body))));
+                    let until = head.map(|body| ResponseBody::until(watch, body));
+                    return Poll::Ready(Ok(other(until)));
                 }
-                Departing::Instead(answer) => return Poll::Ready(Ok(ours(*answer))),
+                Departing::Instead(answer) => return Poll::Ready(Ok(other(ours(*answer)))),
                 Departing::Later(answer) => {
                     drop(this.state.as_mut().project_replace(State::AnswerLater { answer }));
                 }
             }
         }
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B, S::Future>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: Body,
+{
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_as(cx, |head| head.map(ResponseBody::theirs), identity)
     }
 }
 

@@ -1,11 +1,12 @@
 //! The service for inner services whose response body can hold any other: it keeps its type.
 
 use std::{
+    convert::identity,
     fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http::{Request, Response};
@@ -83,8 +84,7 @@ where
     type Output = Result<Response<R>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.project().response.poll(cx))?;
-        Poll::Ready(Ok(response.map(|body| body.into_theirs().unwrap_or_else(R::holding))))
+        self.project().response.poll_as(cx, identity, |head| head.map(R::holding))
     }
 }
 

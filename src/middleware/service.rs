@@ -46,9 +46,14 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
-        match shared.admit(&mut request) {
-            Admission::Forward(passage) => {
-                ResponseFuture::forward(shared, self.inner.call(request), passage)
+        let admission = shared.admit(&mut request);
+        match admission {
+            Admission::Forward(_) => {
+                let response = self.inner.call(request);
+                // Moved only now: a processor waits for what is read back at once in other pieces than those
+                // it was written in.
+                let Admission::Forward(passage) = admission else { unreachable!("as matched") };
+                ResponseFuture::forward(shared, response, passage)
             }
             Admission::Answer(answer) => {
                 self.release();
