@@ -30,7 +30,16 @@ fn main() {
         let client = Client::start(&server, &server.url()).await;
         println!(
             "{:<12} {:>8} {:>10} {:>10} {:>10} {:>12} {:>8} {:>8} {:>8} {:>8}",
-            "asked", "at once", "mean us", "p50 us", "p99 us", "per second", "mean", "p50", "p99", "rate"
+            "asked",
+            "at once",
+            "mean us",
+            "p50 us",
+            "p99 us",
+            "per second",
+            "mean",
+            "p50",
+            "p99",
+            "rate"
         );
         for at_once in [1, 16, 64] {
             compare(&client, at_once, &[Asked::Get, Asked::Load, Asked::Stored]).await;
