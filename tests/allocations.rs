@@ -16,10 +16,11 @@ use self::{
 /// costs one: the field is written anew. So does what tells layers further in that a public request has
 /// passed: in axum it makes the table of its extensions grow. A session in a `MemoryStore` is looked up
 /// where it is.
-const BUDGET: [(&str, u64); 9] = [
+const BUDGET: [(&str, u64); 10] = [
     ("cached", 0),
     ("cached, browser", 0),
     ("cached, foreign", 1),
+    ("cached, ours first", 1),
     ("cached, fields", 0),
     ("stored", 0),
     ("public", 1),

@@ -61,6 +61,7 @@ pub async fn all() -> Vec<Contender> {
     let in_store = logins.sign_in(&stored).await;
     let alone = || cookie(ours);
     let foreign = || cookie(&format!("theme=dark; {ours}; _ga=GA1.1.1234567890; lang=en-GB"));
+    let first = || cookie(&format!("{ours}; theme=dark; _ga=GA1.1.1234567890; lang=en-GB"));
     let each_alone = sessions.iter().map(|session| cookie(session)).collect();
     let one = |name, router, path, headers| Contender::new(name, router, path, vec![headers]);
     vec![
@@ -75,6 +76,7 @@ pub async fn all() -> Vec<Contender> {
         one("cached, browser", behind(&cached), "/user", browser(alone())),
         one("floor+wrap, foreign", wrapped(), "/user", foreign()),
         one("cached, foreign", behind(&cached), "/user", foreign()),
+        one("cached, ours first", behind(&cached), "/user", first()),
         one("floor+wrap, fields", wrapped(), "/user", fields(ours)),
         one("cached, fields", behind(&cached), "/user", fields(ours)),
         Contender::new("anew", behind(&anew), "/user", each_alone),
@@ -115,7 +117,7 @@ pub async fn among(name: &'static str, sessions: usize) -> Contender {
 pub fn floor_of(name: &str) -> &'static str {
     match name {
         "cached, browser" | "kept, browser" => "floor+wrap, browser",
-        "cached, foreign" => "floor+wrap, foreign",
+        "cached, foreign" | "cached, ours first" => "floor+wrap, foreign",
         "cached, fields" => "floor+wrap, fields",
         "grpc, cookie" | "grpc, token" => "floor+wrap, grpc",
         "anonymous" => "floor+wrap, no cookie",

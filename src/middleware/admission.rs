@@ -161,7 +161,7 @@ impl Shared {
         }
     }
 
-    /// The session of a request whose cookie was opened before, where the fields need not be taken apart
+    /// The session of a request whose cookie was opened before, where several fields need not be taken apart
     /// nor a store waited for: most requests of users.
     #[inline(always)]
     fn known_at_once(&self, brought: &Brought<'_>, now: Timestamp) -> Option<Held> {

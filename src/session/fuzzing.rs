@@ -8,54 +8,82 @@
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use super::{Candidates, CookieNames, MAX_CANDIDATES};
+use super::{Candidates, CookieNames, Glance, MAX_CANDIDATES, Traces};
 
 /// Of `Cookie` fields, one a line, ours are taken out and all others stay, byte for byte and in
-/// order. Accepted are fields with a cookie of ours.
+/// order, whatever ours are called. Accepted are fields with a cookie of ours by its usual name.
 pub fn cookie_header(data: &[u8]) -> bool {
-    let names = CookieNames::new(true, "abc123", None);
     let mut headers = HeaderMap::new();
     for line in data.split(|byte| *byte == b'\n').take(64) {
         if let Ok(value) = HeaderValue::from_bytes(line) {
             headers.append(COOKIE, value);
         }
     }
-    let before = foreign(&names, &headers);
-    let had_session = match names.session_candidates(&headers) {
-        Candidates::Few(values) => {
-            assert!(values.len() <= MAX_CANDIDATES);
-            !values.is_empty()
-        }
-        Candidates::TooMany => true,
-    };
-    let had_login = names.login_cookies(&headers).next().is_some();
-    let stripped_login = names.strip(&mut headers).logins;
-    assert!(stripped_login || !had_login);
-    assert!(names.session_candidates(&headers).is_empty(), "ours stayed: {headers:?}");
-    assert_eq!(names.login_cookies(&headers).next(), None, "ours stayed: {headers:?}");
-    assert_eq!(foreign(&names, &headers), before, "a cookie of somebody else was touched");
+    // Their names have much in common with a pending login's, little, and nothing.
+    let all = [(true, None), (false, None), (false, Some("lx")), (false, Some("mine"))];
+    let [has_ours, ..] = all.map(|(secure, session)| {
+        let names = CookieNames::new(secure, "abc123", session);
+        ours_are_taken_out(&names, headers.clone())
+    });
+    has_ours
+}
+
+fn ours_are_taken_out(names: &CookieNames, mut headers: HeaderMap) -> bool {
+    let Pieces { sessions, logins, foreign } = Pieces::of(names, &headers);
+    match names.session_candidates(&headers) {
+        Candidates::Few(values) => assert_eq!(*values, sessions, "in {headers:?}"),
+        Candidates::TooMany => assert!(sessions.len() > MAX_CANDIDATES, "in {headers:?}"),
+    }
+    let (mut glance, mut traces) = (Glance::default(), Traces::default());
+    for field in headers.get_all(COOKIE) {
+        glance.take_in(names, field, &mut traces);
+    }
+    if let Some(candidates) = glance.settled(names, &mut traces).candidates() {
+        assert_eq!(candidates.sole(), sessions.first().copied(), "in {headers:?}");
+        assert!(sessions.len() <= 1, "in {headers:?}");
+    }
+    let (has_session, has_login) = (!sessions.is_empty(), logins > 0);
+    let foreign: Vec<_> = foreign.into_iter().map(<[u8]>::to_vec).collect();
+
+    assert_eq!(names.strip(&mut headers).logins, has_login, "in {headers:?}");
+    let left = Pieces::of(names, &headers);
+    assert!(left.sessions.is_empty() && left.logins == 0, "ours stayed: {headers:?}");
+    assert_eq!(left.foreign, foreign, "a cookie of somebody else was touched");
     let once = headers.clone();
     assert!(!names.strip(&mut headers).logins);
     assert_eq!(headers, once, "there was nothing left to take out");
-    had_session || had_login
+    has_session || has_login
 }
 
-/// The pieces that are not ours, without blanks around them.
-fn foreign(names: &CookieNames, headers: &HeaderMap) -> Vec<Vec<u8>> {
-    let prefix = names.login("");
-    let is_ours = |piece: &[u8]| {
-        let Some(end) = piece.iter().position(|byte| *byte == b'=') else { return false };
-        let name = blanks(&piece[..end]);
-        name == names.session().as_bytes() || name.starts_with(prefix.as_bytes())
-    };
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
-        .filter(|piece| !is_ours(piece))
-        .map(|piece| blanks(piece).to_vec())
-        .filter(|piece| !piece.is_empty())
-        .collect()
+/// What stands between semicolons, without blanks around it: the plain reading.
+struct Pieces<'a> {
+    /// The values of sessions.
+    sessions: Vec<&'a [u8]>,
+    logins: usize,
+    /// Whatever is not ours.
+    foreign: Vec<&'a [u8]>,
+}
+
+impl<'a> Pieces<'a> {
+    fn of(names: &CookieNames, headers: &'a HeaderMap) -> Self {
+        let prefix = names.login("");
+        let mut all = Self { sessions: Vec::new(), logins: 0, foreign: Vec::new() };
+        let fields = headers.get_all(COOKIE).iter();
+        for piece in fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';')) {
+            let (name, value) = match piece.iter().position(|byte| *byte == b'=') {
+                Some(end) => (blanks(&piece[..end]), blanks(&piece[end + 1..])),
+                None => (&[][..], piece),
+            };
+            if name == names.session().as_bytes() {
+                all.sessions.push(value);
+            } else if name.starts_with(prefix.as_bytes()) {
+                all.logins += 1;
+            } else if !blanks(piece).is_empty() {
+                all.foreign.push(blanks(piece));
+            }
+        }
+        all
+    }
 }
 
 fn blanks(bytes: &[u8]) -> &[u8] {

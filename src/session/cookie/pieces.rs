@@ -35,13 +35,11 @@ impl<'f> Iterator for Pieces<'_, 'f> {
         loop {
             let rest = self.field.get(self.from..)?;
             let at = self.from + self.names.in_common.find(rest)?;
-            let Some(start) = start_of_piece(&self.field[..at]) else {
-                self.from = at + 1;
-                continue;
-            };
             let rest = &self.field[at..];
             let end = at + memchr::memchr(b';', rest).unwrap_or(rest.len());
+            // Whatever else this piece holds is no name.
             self.from = end + 1;
+            let Some(start) = start_of_piece(&self.field[..at]) else { continue };
             match self.names.claim(&self.field[at..end]) {
                 (Owner::Foreign, _) => {}
                 (owner, value) => return Some(Piece { owner, value, span: (start, end) }),

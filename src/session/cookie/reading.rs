@@ -81,15 +81,26 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// A first look at the `Cookie` fields of a request, which takes none of them apart.
+/// A first look at the `Cookie` fields of a request.
 ///
-/// It is enough where the one field that begins with a session's name is nothing but that cookie, and the
-/// others are too short for any of ours. A field that is the only one may be [`settled`](Glance::settled).
-#[derive(Clone, Copy, Debug, Default)]
+/// It takes none of them apart, and is enough where the one field that begins with a session's name is nothing
+/// but that cookie, and the others are too short for any of ours. What one field alone holds can be
+/// [`settled`](Glance::settled).
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Glance<'a> {
     session: Option<&'a [u8]>,
     /// A field that shows that there is more to it, the last of them.
     vague: Option<&'a HeaderValue>,
+}
+
+impl fmt::Debug for Glance<'_> {
+    /// Whoever holds a value is its user.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Glance")
+            .field("has_session", &self.session.is_some())
+            .field("is_vague", &self.vague.is_some())
+            .finish()
+    }
 }
 
 impl<'a> Glance<'a> {
@@ -136,9 +147,9 @@ impl<'a> Glance<'a> {
         glance
     }
 
-    /// The value of the only session, if nothing follows it in its field; the traces are right then.
+    /// The value of the only session, if it ends before the next semicolon; the traces are right then.
     ///
-    /// What has been opened before has no semicolon: where the value is known, nothing does follow.
+    /// What has been opened before has no semicolon: where the value is known, it does end there.
     #[inline]
     pub(crate) fn sole_session(&self) -> Option<&'a [u8]> {
         self.session.filter(|_| self.vague.is_none())
@@ -158,7 +169,8 @@ impl<'a> Glance<'a> {
 }
 
 /// Whether what begins as a session's value ends as a field does in which other cookies follow: there is an
-/// equals sign near its end. A sealed value has none; where there is none, others may follow yet.
+/// equals sign near its end. A sealed value has none. Where there is none, or the value is shorter than is
+/// looked at, others may follow yet.
 #[inline]
 fn ends_in_another(value: &[u8]) -> bool {
     const NEAR: usize = 64;
