@@ -57,7 +57,8 @@ impl CookieNames {
         };
         let login_prefix = format!("{prefix}lp_login_{tag}_");
         let shortest = session.len().min(login_prefix.len());
-        let in_common = Finder::new(in_common(&session, &login_prefix)).into_owned();
+        let in_common =
+            Finder::new(in_common(session.as_bytes(), login_prefix.as_bytes())).into_owned();
         let (session, login_prefix) = (session.into(), login_prefix.into());
         Self { session, login_prefix, secure, shortest, in_common }
     }
@@ -133,10 +134,9 @@ impl CookieNames {
 }
 
 /// What two names begin with.
-fn in_common<'a>(one: &'a str, other: &str) -> &'a str {
-    let differs = one.char_indices().zip(other.chars()).find(|((_, one), other)| one != other);
-    let end = differs.map_or(one.len().min(other.len()), |((at, _), _)| at);
-    &one[..end]
+fn in_common<'a>(one: &'a [u8], other: &[u8]) -> &'a [u8] {
+    let length = one.iter().zip(other).take_while(|(one, other)| one == other).count();
+    &one[..length]
 }
 
 fn all_pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {

@@ -29,25 +29,22 @@ pub fn cookie_header(data: &[u8]) -> bool {
 }
 
 fn ours_are_taken_out(names: &CookieNames, mut headers: HeaderMap) -> bool {
-    let Pieces { sessions, logins, foreign } = Pieces::of(names, &headers);
+    let Plain { sessions, has_login, foreign } = Plain::of(names, &headers);
     match names.session_candidates(&headers) {
         Candidates::Few(values) => assert_eq!(*values, sessions, "in {headers:?}"),
         Candidates::TooMany => assert!(sessions.len() > MAX_CANDIDATES, "in {headers:?}"),
     }
-    let (mut glance, mut traces) = (Glance::default(), Traces::default());
-    for field in headers.get_all(COOKIE) {
-        glance.take_in(names, field, &mut traces);
-    }
-    if let Some(candidates) = glance.settled(names, &mut traces).candidates() {
+    let glance = Glance::at(names, headers.get_all(COOKIE), &mut Traces::default());
+    if let Some(candidates) = glance.candidates() {
         assert_eq!(candidates.sole(), sessions.first().copied(), "in {headers:?}");
         assert!(sessions.len() <= 1, "in {headers:?}");
     }
-    let (has_session, has_login) = (!sessions.is_empty(), logins > 0);
+    let has_session = !sessions.is_empty();
     let foreign: Vec<_> = foreign.into_iter().map(<[u8]>::to_vec).collect();
 
     assert_eq!(names.strip(&mut headers).logins, has_login, "in {headers:?}");
-    let left = Pieces::of(names, &headers);
-    assert!(left.sessions.is_empty() && left.logins == 0, "ours stayed: {headers:?}");
+    let left = Plain::of(names, &headers);
+    assert!(left.sessions.is_empty() && !left.has_login, "ours stayed: {headers:?}");
     assert_eq!(left.foreign, foreign, "a cookie of somebody else was touched");
     let once = headers.clone();
     assert!(!names.strip(&mut headers).logins);
@@ -56,18 +53,18 @@ fn ours_are_taken_out(names: &CookieNames, mut headers: HeaderMap) -> bool {
 }
 
 /// What stands between semicolons, without blanks around it: the plain reading.
-struct Pieces<'a> {
+struct Plain<'a> {
     /// The values of sessions.
     sessions: Vec<&'a [u8]>,
-    logins: usize,
+    has_login: bool,
     /// Whatever is not ours.
     foreign: Vec<&'a [u8]>,
 }
 
-impl<'a> Pieces<'a> {
+impl<'a> Plain<'a> {
     fn of(names: &CookieNames, headers: &'a HeaderMap) -> Self {
         let prefix = names.login("");
-        let mut all = Self { sessions: Vec::new(), logins: 0, foreign: Vec::new() };
+        let mut all = Self { sessions: Vec::new(), has_login: false, foreign: Vec::new() };
         let fields = headers.get_all(COOKIE).iter();
         for piece in fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';')) {
             let (name, value) = match piece.iter().position(|byte| *byte == b'=') {
@@ -77,7 +74,7 @@ impl<'a> Pieces<'a> {
             if name == names.session().as_bytes() {
                 all.sessions.push(value);
             } else if name.starts_with(prefix.as_bytes()) {
-                all.logins += 1;
+                all.has_login = true;
             } else if !blanks(piece).is_empty() {
                 all.foreign.push(blanks(piece));
             }

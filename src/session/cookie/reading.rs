@@ -104,6 +104,20 @@ impl fmt::Debug for Glance<'_> {
 }
 
 impl<'a> Glance<'a> {
+    /// The first look at these fields, settled; notes in `traces`, new ones, whose they are.
+    #[inline]
+    pub(crate) fn at(
+        names: &CookieNames,
+        fields: impl IntoIterator<Item = &'a HeaderValue>,
+        traces: &mut Traces,
+    ) -> Self {
+        let mut glance = Self::default();
+        for field in fields {
+            glance.take_in(names, field, traces);
+        }
+        glance.settled(names, traces)
+    }
+
     /// Takes the next field in, and notes in `traces` whose it is.
     #[inline]
     pub(crate) fn take_in(
@@ -116,9 +130,7 @@ impl<'a> Glance<'a> {
         traces.enter_field();
         if let Some(value) = names.session_to_end(bytes).filter(|value| !ends_in_another(value)) {
             traces.note_ours((0, bytes.len()));
-            if self.session.replace(value).is_some() {
-                self.vague = Some(field);
-            }
+            self.note_session(value, field);
         } else if bytes.len() < names.shortest {
             traces.note_foreign(bytes);
         } else {
@@ -139,12 +151,15 @@ impl<'a> Glance<'a> {
     fn of_one(names: &CookieNames, field: &'a HeaderValue, traces: &mut Traces) -> Self {
         let mut glance = Self::default();
         *traces = Traces::default();
-        traces.read(names, field.as_bytes(), |value| {
-            if glance.session.replace(value).is_some() {
-                glance.vague = Some(field);
-            }
-        });
+        traces.read(names, field.as_bytes(), |value| glance.note_session(value, field));
         glance
+    }
+
+    #[inline]
+    fn note_session(&mut self, value: &'a [u8], field: &'a HeaderValue) {
+        if self.session.replace(value).is_some() {
+            self.vague = Some(field);
+        }
     }
 
     /// The value of the only session, if it ends before the next semicolon; the traces are right then.

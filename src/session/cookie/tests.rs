@@ -219,11 +219,8 @@ proptest! {
     ) {
         let fields: Vec<_> = fields.iter().map(String::as_bytes).collect();
         let headers = headers(&fields);
-        let (mut glance, mut traces) = (Glance::default(), Traces::default());
-        for field in headers.get_all(COOKIE) {
-            glance.take_in(&names(), field, &mut traces);
-        }
-        let glance = glance.settled(&names(), &mut traces);
+        let mut traces = Traces::default();
+        let glance = Glance::at(&names(), headers.get_all(COOKIE), &mut traces);
         if let Some(candidates) = glance.candidates() {
             let Candidates::Few(found) = candidates else { panic!("there is one at most") };
             prop_assert_eq!(values(&fields), found.to_vec());

@@ -131,11 +131,8 @@ impl CookieNames {
 
     /// Whose cookies stand where.
     fn traces(&self, headers: &HeaderMap, fields: &GetAll<'_, HeaderValue>) -> Traces {
-        let (mut glance, mut traces) = (Glance::default(), Traces::default());
-        for field in fields {
-            glance.take_in(self, field, &mut traces);
-        }
-        let glance = glance.settled(self, &mut traces);
+        let mut traces = Traces::default();
+        let glance = Glance::at(self, fields, &mut traces);
         if glance.candidates().is_some() { traces } else { self.read(headers).traces }
     }
 
