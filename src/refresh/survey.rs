@@ -45,7 +45,7 @@ impl Keeper {
             });
         };
         let tickets = self.tickets(depot, Carrier::Cookie, &candidates);
-        Ok(match self.recall(depot, tickets, now, false).await? {
+        Ok(match self.recall(depot, &tickets, now, false).await? {
             Recalled::Nobody { dead } => Brings::Nobody { dead },
             Recalled::Ambiguous => Brings::Ambiguous,
             Recalled::Session { held, .. } => Brings::Session(held),

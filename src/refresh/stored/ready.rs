@@ -51,7 +51,7 @@ impl Keeper {
         cross_site: bool,
     ) -> Ready {
         let Some(depot) = &self.depot else { return Ready::Nobody { dead: false } };
-        let Ok(recalled) = self.recall(depot, tickets, now, !cross_site).await else {
+        let Ok(recalled) = self.recall(depot, &tickets, now, !cross_site).await else {
             return Ready::Unavailable(STORE_RETRY_AFTER);
         };
         let (held, considered, renew) = match recalled {

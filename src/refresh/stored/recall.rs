@@ -111,18 +111,18 @@ impl Keeper {
     pub(crate) async fn recall(
         self: &Arc<Self>,
         depot: &Depot,
-        tickets: Tickets,
+        tickets: &Tickets,
         now: Timestamp,
         used: bool,
     ) -> Result<Recalled, StoreError> {
         let tickets = match tickets {
             Tickets::Some(tickets) => tickets,
-            Tickets::Nobody { dead } => return Ok(Recalled::Nobody { dead }),
+            Tickets::Nobody { dead } => return Ok(Recalled::Nobody { dead: *dead }),
             Tickets::TooMany => return Ok(Recalled::Ambiguous),
         };
         let mut all_dead = true;
         let mut found = None;
-        for ticket in &tickets {
+        for ticket in tickets {
             match self.look_up(depot, ticket, now).await? {
                 Found::Gone { dead } => all_dead &= dead,
                 Found::Here(held) => match self.consider(&held, now) {

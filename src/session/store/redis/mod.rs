@@ -127,7 +127,8 @@ impl RedisStore {
                 return Ok(Value::BulkString(bytes));
             }
         }
-        self.read(key_command("GET", key)).await
+        // Boxed, so that those who go together move and keep less.
+        Box::pin(self.read(key_command("GET", key))).await
     }
 
     /// Asks for all that wait by then. Where that fails each of them asks again and learns why.
