@@ -303,7 +303,7 @@ impl Keeper {
             held.track.adopt(&mut known, &held.opened);
         }
         if held.pair() == known.highest {
-            known.presented = true;
+            self.ledger.note_presented(&mut known);
         }
         let opened = match standing(held.pair(), known.highest, known.result.is_some(), known.spent)
         {

@@ -5,15 +5,19 @@
 //! (refreshed, re-sealed, logged out) are kept until the session's absolute end, up to a limit. Tracks
 //! are looked through a few at a call, so that a call costs the same however many there are.
 
+mod results;
+
 use std::{
     collections::{HashMap, hash_map::Entry},
+    mem,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use self::results::Results;
 use super::{
     Held, Opened,
     id::{BuildIdHasher, SessionId},
@@ -45,10 +49,9 @@ pub(crate) enum Ending {
 /// The ledger of one layer.
 pub(crate) struct Ledger {
     shards: Box<[Mutex<Shard>]>,
-    limits: LedgerLimits,
-    /// Results kept, over all shards.
-    results: AtomicUsize,
-    order: AtomicU64,
+    /// How many tracks there may be.
+    entries: usize,
+    results: Results,
     evicted_entries: AtomicU64,
     evicted_results: AtomicU64,
 }
@@ -78,7 +81,7 @@ const SWEEP_STEP: usize = 8;
 /// Who holds a track that nobody else does: the map and the list of its shard.
 const UNHELD: usize = 2;
 
-/// When a limit is hit this part is freed at once, so that the search for victims is rare.
+/// When a shard is full this part of it is freed at once, so that the search for victims is rare.
 const BATCH: usize = 16;
 
 impl Ledger {
@@ -86,9 +89,8 @@ impl Ledger {
         let shards = (limits.entries / PER_SHARD).clamp(1, MAX_SHARDS);
         Self {
             shards: (0..shards).map(|_| Mutex::default()).collect(),
-            limits,
-            results: AtomicUsize::new(0),
-            order: AtomicU64::new(0),
+            entries: limits.entries,
+            results: Results::new(limits.results),
             evicted_entries: AtomicU64::new(0),
             evicted_results: AtomicU64::new(0),
         }
@@ -112,9 +114,19 @@ impl Ledger {
     ) -> Held {
         let track = self.find_track(Sighting::of(&opened), now, monotonic);
         let mut known = track.lock();
-        known.presented |= opened.session.pair >= known.highest;
+        if opened.session.pair >= known.highest {
+            self.note_presented(&mut known);
+        }
         drop(known);
         Held { opened, track }
+    }
+
+    /// A request has presented the highest pair: what it brought is no longer urgent.
+    pub(crate) fn note_presented(&self, known: &mut Known) {
+        let was_presented = mem::replace(&mut known.presented, true);
+        if let Some(result) = known.result.as_ref().filter(|_| !was_presented) {
+            self.results.note_presented(result.order);
+        }
     }
 
     /// The track of a session by its id, new if nothing is known of it.
@@ -181,37 +193,21 @@ impl Ledger {
         if track.phase() == Phase::Dropped {
             return;
         }
-        let order = self.order.fetch_add(1, Ordering::Relaxed);
+        self.drop_result(known);
         if opened.session.pair > known.highest {
             track.adopt(known, &opened);
         }
-        let token = OnceLock::new();
-        if known.result.replace(Minted { opened, set_cookie, token, order }).is_none() {
-            self.results.fetch_add(1, Ordering::Relaxed);
-        }
+        let order = self.results.add(track.id, known.presented);
+        known.result = Some(Minted { opened, set_cookie, token: OnceLock::new(), order });
     }
 
     /// Frees results if there are too many; call it without holding any track's lock.
     pub(crate) fn trim_results(&self) {
-        let kept = self.results.load(Ordering::Relaxed);
-        if kept <= self.limits.results {
-            return;
-        }
-        let mut all = Vec::with_capacity(kept);
-        for shard in &self.shards {
-            for track in lock(shard).tracks.values() {
-                let known = track.lock();
-                if let Some(result) = &known.result {
-                    all.push((!known.presented, result.order, Arc::clone(track)));
-                }
-            }
-        }
-        let spare = kept - self.limits.results + self.limits.results / BATCH;
-        all.sort_unstable_by_key(|(unpresented, order, _)| (*unpresented, *order));
-        for (_, order, track) in all.into_iter().take(spare) {
+        for (order, session) in self.results.take_excess() {
+            let Some(track) = self.known(session) else { continue };
             let mut known = track.lock();
             if known.result.as_ref().is_some_and(|result| result.order == order) {
-                self.drop_result(&mut known);
+                known.result = None;
                 self.evicted_results.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -219,11 +215,9 @@ impl Ledger {
 
     /// Forgets a result, for instance because a higher pair came in from elsewhere.
     pub(crate) fn drop_result(&self, known: &mut Known) -> Option<Minted> {
-        let result = known.result.take();
-        if result.is_some() {
-            self.results.fetch_sub(1, Ordering::Relaxed);
-        }
-        result
+        let result = known.result.take()?;
+        self.results.remove(result.order);
+        Some(result)
     }
 
     fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard> {
@@ -234,7 +228,7 @@ impl Ledger {
 
     /// How many entries a shard has at most.
     fn limit(&self) -> usize {
-        self.limits.entries.div_ceil(self.shards.len()).max(1)
+        self.entries.div_ceil(self.shards.len()).max(1)
     }
 
     /// Looks at the next few tracks, and removes what is over and what nobody holds and nothing

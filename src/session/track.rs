@@ -83,7 +83,7 @@ pub(crate) struct Known {
     /// What the highest pair brought, if it was made here.
     pub(crate) result: Option<Minted>,
     /// A request has presented the highest pair: its result is no longer urgent.
-    pub(crate) presented: bool,
+    pub(super) presented: bool,
     /// The refresh in flight; the channel closes when its result is kept.
     pub(crate) flight: Option<watch::Receiver<()>>,
     /// Attempts that failed since the last result.

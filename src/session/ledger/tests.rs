@@ -172,7 +172,7 @@ fn presented_results_give_way_before_the_oldest_unpresented() {
     let holds: Vec<_> = (0..4).map(|_| hold(&ledger, &sample())).collect();
     for (index, held) in holds.iter().enumerate() {
         if index == 2 {
-            holds[1].track.lock().presented = true;
+            ledger.note_presented(&mut holds[1].track.lock());
         }
         keep(&ledger, held, refreshed(&held.opened.session));
     }
@@ -181,6 +181,36 @@ fn presented_results_give_way_before_the_oldest_unpresented() {
     assert_eq!(ledger.evictions(), (0, 1));
     keep(&ledger, &holds[1], refreshed(&refreshed(&holds[1].opened.session)));
     assert!(holds[0].track.lock().result.is_none(), "then the oldest");
+}
+
+/// A result that is gone for another reason frees nothing twice, and none is lost while there is room.
+#[test]
+fn results_that_are_dropped_or_replaced_count_no_longer() {
+    let ledger = Ledger::new(LedgerLimits { entries: 1000, results: 64 });
+    let holds: Vec<_> = (0..64).map(|_| hold(&ledger, &sample())).collect();
+    for round in 0..3 {
+        for held in &holds {
+            let newest = held.track.lock().result.as_ref().map(|result| result.opened.clone());
+            let newest = newest.unwrap_or_else(|| held.opened.clone());
+            keep(&ledger, held, refreshed(&newest.session));
+        }
+        for held in &holds[..round] {
+            ledger.drop_result(&mut held.track.lock());
+        }
+    }
+    assert_eq!(ledger.evictions(), (0, 0));
+    let newcomers: Vec<_> = (0..3).map(|_| hold(&ledger, &sample())).collect();
+    for newcomer in &newcomers[..2] {
+        keep(&ledger, newcomer, refreshed(&newcomer.opened.session));
+    }
+    assert_eq!(ledger.evictions(), (0, 0), "two places were free");
+    keep(&ledger, &newcomers[2], refreshed(&newcomers[2].opened.session));
+    assert_eq!(ledger.evictions(), (0, 1));
+    let has_result = |held: &Held| held.track.lock().result.is_some();
+    assert!(
+        !has_result(&holds[2]) && holds[3..].iter().chain(&newcomers).all(has_result),
+        "the oldest has gone"
+    );
 }
 
 #[test]
