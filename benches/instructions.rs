@@ -9,6 +9,7 @@ mod contenders;
 use std::{env, fs, process::ExitCode, sync::mpsc, thread};
 
 use tokio::runtime::Handle;
+use tower_lp_auth::MemoryStore;
 
 use self::{
     budget::{Breach, Entry},
@@ -16,7 +17,14 @@ use self::{
 };
 
 /// Contenders that take long to set up: made only when they are asked for.
-const AMONG: [(&str, usize); 2] = [("among 1000", 1_000), ("among 20000", 20_000)];
+const AMONG: [(&str, usize, Keeps); 3] = [
+    ("among 1000", 1_000, || None),
+    ("among 20000", 20_000, || None),
+    ("stored among 1000", 1_000, || Some(MemoryStore::default())),
+];
+
+/// Where a layer keeps its sessions, if not in their cookies.
+type Keeps = fn() -> Option<MemoryStore>;
 
 /// Before anything is counted, everything that happens once has happened.
 const WARM_UP: usize = 200;
@@ -40,8 +48,8 @@ fn main() -> Result<ExitCode, String> {
 #[tokio::main(flavor = "current_thread")]
 async fn count(prefix: &str) {
     let mut contenders = all().await;
-    for (name, sessions) in AMONG.into_iter().filter(|(name, _)| name.starts_with(prefix)) {
-        contenders.push(among(name, sessions).await);
+    for (name, sessions, keeps) in AMONG.into_iter().filter(|(name, ..)| name.starts_with(prefix)) {
+        contenders.push(among(name, sessions, keeps()).await);
     }
     let wanted: Vec<&str> =
         contenders.iter().map(|it| it.name).filter(|it| it.starts_with(prefix)).collect();

@@ -13,7 +13,7 @@ use axum::{
 };
 use tower::ServiceExt;
 use tower_lp_auth::{
-    Builder, Clock, LpAuthLayer, LpUser, SessionKey, SessionStore, SystemClock,
+    Builder, Clock, LpAuthLayer, LpUser, MemoryStore, SessionKey, SessionStore, SystemClock,
     test_kit::MockSentinel,
 };
 
@@ -55,9 +55,13 @@ impl<C: Clock + Clone> Logins<C> {
         built(self.builder().opened_sessions(opened_sessions))
     }
 
-    /// A layer that remembers few sessions.
-    pub fn small_layer(&self, opened_sessions: usize, ledger_entries: usize) -> LpAuthLayer {
-        built(self.builder().opened_sessions(opened_sessions).ledger_entries(ledger_entries))
+    /// A layer that remembers few sessions, with a store or without.
+    pub fn small_layer(&self, store: Option<MemoryStore>) -> LpAuthLayer {
+        let builder = self.builder().opened_sessions(100).ledger_entries(5_000);
+        built(match store {
+            Some(store) => builder.store(store),
+            None => builder,
+        })
     }
 
     /// A layer that keeps its sessions in a store.

@@ -100,8 +100,8 @@ pub async fn all() -> Vec<Contender> {
 
 /// One among so many sessions that the layer has forgotten each when it comes again: 100 are kept
 /// opened, and the ledger has 5,000 entries. All have asked once.
-pub async fn among(name: &'static str, sessions: usize) -> Contender {
-    let layer = Logins::start().await.small_layer(100, 5_000);
+pub async fn among(name: &'static str, sessions: usize, store: Option<MemoryStore>) -> Contender {
+    let layer = Logins::start().await.small_layer(store);
     let mut requests = Vec::new();
     for number in 0..sessions {
         let user = test_kit::user(number.to_string()).build();

@@ -20,6 +20,7 @@ use super::{
         Version,
     },
     voucher::{KeyNames, Voucher},
+    wire::Reader,
 };
 use crate::{
     clock::Timestamp,
@@ -59,10 +60,18 @@ pub(crate) struct Stored {
 }
 
 /// What stands in a record in front of the session.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Head<'a> {
     presented: u32,
     user_agent: Option<&'a str>,
+}
+
+impl<'a> Head<'a> {
+    fn read(reader: &mut Reader<'a>) -> Option<Self> {
+        let presented = reader.short()?;
+        let user_agent = if reader.flag()? { Some(reader.text()?) } else { None };
+        Some(Self { presented, user_agent })
+    }
 }
 
 /// What stands where a record should.
@@ -158,9 +167,9 @@ impl Vault {
                 self.sealer.open_record(place(voucher, &record.version()), record.content())?;
             (opened.payload.as_slice(), opened.current_key)
         };
-        let (head, payload) =
-            postcard::take_from_bytes::<Head<'_>>(payload).map_err(|_| Unopenable::Broken)?;
-        let session = Session::from_payload(payload, &self.client_id, None)
+        let mut reader = Reader::new(payload);
+        let head = Head::read(&mut reader).ok_or(Unopenable::Broken)?;
+        let session = Session::from_payload(reader.rest(), &self.client_id, None)
             .filter(|session| session.id == voucher.id)
             .ok_or(Unopenable::Broken)?;
         let stored = Stored {
@@ -267,7 +276,8 @@ impl Vault {
         lease: Lease,
         ttl: Duration,
     ) -> Result<Leased, StoreError> {
-        let take = self.store.lease(&voucher.lease_key, lease, ttl);
+        let key = self.names.lease(voucher);
+        let take = self.store.lease(&key, lease, ttl);
         self.call("lease", Want::Write, take).await
     }
 
@@ -276,7 +286,8 @@ impl Vault {
         voucher: &Voucher,
         owner: LeaseOwner,
     ) -> Result<(), StoreError> {
-        let release = self.store.release(&voucher.lease_key, owner);
+        let key = self.names.lease(voucher);
+        let release = self.store.release(&key, owner);
         self.call("release", Want::Write, release).await
     }
 

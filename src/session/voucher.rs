@@ -3,10 +3,10 @@
 use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::id::SessionId;
+use super::{id::SessionId, wire::Reader};
 use crate::{account::AccountId, clock::Timestamp, secret::random_bytes};
 
 /// A cookie's claim to a record: 256 random bits, made at login, and what follows from them.
@@ -18,8 +18,6 @@ pub(crate) struct Voucher {
     pub(crate) id: SessionId,
     /// Where its record is in the store. Not worth anything without the secret.
     pub(crate) key: Box<str>,
-    /// Where the lease on its refresh is.
-    pub(crate) lease_key: Box<str>,
 }
 
 /// How the keys of one application in a store begin: two applications, or two installations of one,
@@ -30,7 +28,7 @@ pub(crate) struct KeyNames {
 }
 
 /// The bytes inside the seal.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Wire<'a> {
     client: &'a str,
     account: &'a str,
@@ -60,8 +58,10 @@ impl KeyNames {
         self.name("session", hash)
     }
 
-    fn lease(&self, hash: &[u8]) -> Box<str> {
-        self.name("lease", hash)
+    /// Where the lease on a session's refresh is.
+    pub(crate) fn lease(&self, voucher: &Voucher) -> Box<str> {
+        let hash = digest(&SHA256, voucher.secret());
+        self.name("lease", hash.as_ref())
     }
 
     /// Where the login with this hash of its `state` is claimed.
@@ -75,8 +75,14 @@ impl KeyNames {
     }
 
     fn name(&self, kind: &str, hash: &[u8]) -> Box<str> {
-        let hash = base64_simd::URL_SAFE_NO_PAD.encode_to_string(hash);
-        format!("{}:{kind}:{hash}", self.prefix).into()
+        let base64 = base64_simd::URL_SAFE_NO_PAD;
+        let parts = [&*self.prefix, ":", kind, ":"];
+        // No byte more than needed: one for each session that is at hand.
+        let length = parts.map(str::len).iter().sum::<usize>() + base64.encoded_length(hash.len());
+        let mut name = String::with_capacity(length);
+        parts.iter().for_each(|part| name.push_str(part));
+        base64.encode_append(hash, &mut name);
+        name.into()
     }
 }
 
@@ -88,8 +94,8 @@ impl Voucher {
 
     fn new(names: &KeyNames, secret: Zeroizing<[u8; 32]>, absolute_end: Timestamp) -> Self {
         let hash = digest(&SHA256, secret.as_slice());
-        let (key, lease_key) = (names.record(hash.as_ref()), names.lease(hash.as_ref()));
-        Self { secret, absolute_end, id: SessionId::of_hash(hash.as_ref()), key, lease_key }
+        let (id, key) = (SessionId::of_hash(hash.as_ref()), names.record(hash.as_ref()));
+        Self { secret, absolute_end, id, key }
     }
 
     pub(crate) fn secret(&self) -> &[u8; 32] {
@@ -116,12 +122,12 @@ impl Voucher {
         client: &str,
         account: &AccountId,
     ) -> Option<Self> {
-        let (wire, rest) = postcard::take_from_bytes::<Wire<'_>>(payload).ok()?;
-        if !rest.is_empty() || wire.client != client || wire.account != account.as_str() {
-            return None;
-        }
-        let absolute_end = Timestamp::from_millis(wire.absolute_end);
-        Some(Self::new(names, Zeroizing::new(wire.secret), absolute_end))
+        let mut reader = Reader::new(payload);
+        let (its_client, its_account) = (reader.bytes()?, reader.bytes()?);
+        let secret = Zeroizing::new(reader.array()?);
+        let absolute_end = Timestamp::from_millis(reader.millis()?);
+        let is_own = its_client == client.as_bytes() && its_account == account.as_str().as_bytes();
+        (is_own && reader.is_at_end()).then(|| Self::new(names, secret, absolute_end))
     }
 }
 
@@ -151,6 +157,9 @@ mod tests {
         assert_eq!(back.absolute_end, voucher.absolute_end);
         assert!(read("another", &account).is_none());
         assert!(read("client", &"other".parse().unwrap()).is_none());
+        let read = |payload: &[u8]| Voucher::from_payload(payload, &names(), "client", &account);
+        assert!((0..payload.len()).all(|length| read(&payload[..length]).is_none()));
+        assert!(read(&[payload.as_slice(), &[0]].concat()).is_none());
     }
 
     /// D16, D03: names of two applications never meet, and none of them is the secret.
@@ -167,7 +176,8 @@ mod tests {
         }
         let secret = base64_simd::URL_SAFE_NO_PAD.encode_to_string(voucher.secret());
         assert!(!voucher.key.contains(&secret));
-        assert_ne!(voucher.key, voucher.lease_key);
-        assert!(voucher.key.bytes().all(|b| b.is_ascii_graphic()));
+        let lease = names().lease(&voucher);
+        assert_eq!(lease.replace(":lease:", ":session:"), *voucher.key);
+        assert!(lease != voucher.key && voucher.key.bytes().all(|b| b.is_ascii_graphic()));
     }
 }
