@@ -98,8 +98,8 @@ pub async fn all() -> Vec<Contender> {
     ]
 }
 
-/// One among so many sessions that the layer has forgotten each when it comes again: 100 are kept
-/// opened, and the ledger has 5,000 entries. All have asked once.
+/// One among so many sessions that the layer keeps none opened until it comes again: it keeps 100, and
+/// its ledger has 5,000 entries. All have asked once.
 pub async fn among(name: &'static str, sessions: usize, store: Option<MemoryStore>) -> Contender {
     let layer = Logins::start().await.small_layer(store);
     let mut requests = Vec::new();

@@ -197,7 +197,7 @@ impl Ledger {
         if opened.session.pair > known.highest {
             track.adopt(known, &opened);
         }
-        let order = self.results.add(track.id, known.presented);
+        let order = self.results.add(track.id);
         known.result = Some(Minted { opened, set_cookie, token: OnceLock::new(), order });
     }
 

@@ -61,6 +61,7 @@ pub(crate) struct Stored {
 
 /// What stands in a record in front of the session.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(Debug, PartialEq, Deserialize))]
 struct Head<'a> {
     presented: u32,
     user_agent: Option<&'a str>,
@@ -451,5 +452,33 @@ fn place<'a>(voucher: &'a Voucher, version: &'a Version) -> RecordPlace<'a> {
 impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Vault").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Option<(Head<'_>, &[u8])> {
+        let mut reader = Reader::new(bytes);
+        Some((Head::read(&mut reader)?, reader.rest()))
+    }
+
+    proptest! {
+        /// Postcard writes what stands in front of a session, and is what reads it right.
+        #[test]
+        fn heads_are_read_as_postcard_reads_them(
+            presented: u32,
+            user_agent: Option<String>,
+            rest: [u8; 3],
+            noise in proptest::collection::vec(prop_oneof![0..4u8, any::<u8>()], 0..12),
+        ) {
+            let head = Head { presented, user_agent: user_agent.as_deref() };
+            let bytes = [postcard::to_stdvec(&head).unwrap(), rest.into()].concat();
+            prop_assert_eq!(read(&bytes), Some((head, &rest[..])));
+            prop_assert_eq!(read(&noise), postcard::take_from_bytes(&noise).ok());
+        }
     }
 }

@@ -77,7 +77,7 @@ impl KeyNames {
     fn name(&self, kind: &str, hash: &[u8]) -> Box<str> {
         let base64 = base64_simd::URL_SAFE_NO_PAD;
         let parts = [&*self.prefix, ":", kind, ":"];
-        // No byte more than needed: one for each session that is at hand.
+        // Exact, so that the box is no second allocation.
         let length = parts.map(str::len).iter().sum::<usize>() + base64.encoded_length(hash.len());
         let mut name = String::with_capacity(length);
         parts.iter().for_each(|part| name.push_str(part));
@@ -160,6 +160,21 @@ mod tests {
         let read = |payload: &[u8]| Voucher::from_payload(payload, &names(), "client", &account);
         assert!((0..payload.len()).all(|length| read(&payload[..length]).is_none()));
         assert!(read(&[payload.as_slice(), &[0]].concat()).is_none());
+    }
+
+    /// Instances of several versions share a store, so that names stay as they are.
+    #[test]
+    fn names_of_a_session_do_not_change() {
+        let names = KeyNames::new("app:", "https://a.example/callback", "client");
+        let voucher = Voucher::new(&names, Zeroizing::new([0xfb; 32]), Timestamp::default());
+        assert_eq!(
+            *voucher.key,
+            *"app:2RacQWrzT8lvoG2r:session:RWoEmGwlct4ZsFjvLvILAHcBe82xWBmvBS651dm45QQ"
+        );
+        assert_eq!(
+            *names.lease(&voucher),
+            *"app:2RacQWrzT8lvoG2r:lease:RWoEmGwlct4ZsFjvLvILAHcBe82xWBmvBS651dm45QQ"
+        );
     }
 
     /// D16, D03: names of two applications never meet, and none of them is the secret.

@@ -29,13 +29,12 @@ impl Results {
         Self { limit, kept: Mutex::default() }
     }
 
-    /// Notes the result of a session.
-    pub(super) fn add(&self, session: SessionId, is_presented: bool) -> Order {
+    /// Notes the new result of a session, which nobody has presented.
+    pub(super) fn add(&self, session: SessionId) -> Order {
         let kept = &mut *self.kept();
         let order = kept.next;
         kept.next += 1;
-        let part = if is_presented { &mut kept.presented } else { &mut kept.unpresented };
-        part.insert(order, session);
+        kept.unpresented.insert(order, session);
         order
     }
 

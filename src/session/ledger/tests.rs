@@ -183,6 +183,24 @@ fn presented_results_give_way_before_the_oldest_unpresented() {
     assert!(holds[0].track.lock().result.is_none(), "then the oldest");
 }
 
+#[test]
+fn of_presented_results_the_oldest_gives_way_first() {
+    let ledger = Ledger::new(LedgerLimits { entries: 1000, results: 3 });
+    let holds: Vec<_> = (0..6).map(|_| hold(&ledger, &sample())).collect();
+    let keep = |held: &Held| keep(&ledger, held, refreshed(&held.opened.session));
+    holds[..3].iter().for_each(keep);
+    for index in [2, 1] {
+        ledger.note_presented(&mut holds[index].track.lock());
+    }
+    let has_result = |held: &Held| held.track.lock().result.is_some();
+    for gone in [1, 2, 0] {
+        let next = holds.iter().skip(3).find(|held| !has_result(held)).expect("one without");
+        keep(next);
+        assert!(!has_result(&holds[gone]), "{gone}");
+    }
+    assert_eq!(holds.iter().filter(|held| has_result(held)).count(), 3);
+}
+
 /// A result that is gone for another reason frees nothing twice, and none is lost while there is room.
 #[test]
 fn results_that_are_dropped_or_replaced_count_no_longer() {
@@ -190,6 +208,9 @@ fn results_that_are_dropped_or_replaced_count_no_longer() {
     let holds: Vec<_> = (0..64).map(|_| hold(&ledger, &sample())).collect();
     for round in 0..3 {
         for held in &holds {
+            if round == 1 {
+                ledger.note_presented(&mut held.track.lock());
+            }
             let newest = held.track.lock().result.as_ref().map(|result| result.opened.clone());
             let newest = newest.unwrap_or_else(|| held.opened.clone());
             keep(&ledger, held, refreshed(&newest.session));
