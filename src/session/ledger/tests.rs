@@ -201,6 +201,23 @@ fn of_presented_results_the_oldest_gives_way_first() {
     assert_eq!(holds.iter().filter(|held| has_result(held)).count(), 3);
 }
 
+#[test]
+fn for_a_result_that_was_replaced_no_other_gives_way() {
+    for is_presented in [false, true] {
+        let ledger = Ledger::new(LedgerLimits { entries: 1000, results: 3 });
+        let holds: Vec<_> = (0..3).map(|_| hold(&ledger, &sample())).collect();
+        for held in &holds[..2] {
+            keep(&ledger, held, refreshed(&held.opened.session));
+            if is_presented {
+                ledger.note_presented(&mut held.track.lock());
+            }
+        }
+        keep(&ledger, &holds[1], refreshed(&refreshed(&holds[1].opened.session)));
+        keep(&ledger, &holds[2], refreshed(&holds[2].opened.session));
+        assert_eq!(ledger.evictions(), (0, 0), "presented: {is_presented}");
+    }
+}
+
 /// A result that is gone for another reason frees nothing twice, and none is lost while there is room.
 #[test]
 fn results_that_are_dropped_or_replaced_count_no_longer() {
@@ -208,9 +225,6 @@ fn results_that_are_dropped_or_replaced_count_no_longer() {
     let holds: Vec<_> = (0..64).map(|_| hold(&ledger, &sample())).collect();
     for round in 0..3 {
         for held in &holds {
-            if round == 1 {
-                ledger.note_presented(&mut held.track.lock());
-            }
             let newest = held.track.lock().result.as_ref().map(|result| result.opened.clone());
             let newest = newest.unwrap_or_else(|| held.opened.clone());
             keep(&ledger, held, refreshed(&newest.session));
