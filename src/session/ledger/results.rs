@@ -19,9 +19,16 @@ pub(super) struct Results {
 #[derive(Default)]
 struct Kept {
     next: Order,
-    /// Their cookies have come back: they go first.
-    presented: BTreeMap<Order, SessionId>,
-    unpresented: BTreeMap<Order, SessionId>,
+    /// Those whose cookies have come back, then the others; of each the oldest first.
+    in_order: BTreeMap<(Urgency, Order), SessionId>,
+}
+
+/// The less urgent goes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    /// The cookie has come back.
+    Presented,
+    Unpresented,
 }
 
 impl Results {
@@ -34,33 +41,32 @@ impl Results {
         let kept = &mut *self.kept();
         let order = kept.next;
         kept.next += 1;
-        kept.unpresented.insert(order, session);
+        kept.in_order.insert((Urgency::Unpresented, order), session);
         order
     }
 
     /// The cookie of a result has come back.
     pub(super) fn note_presented(&self, order: Order) {
-        let kept = &mut *self.kept();
-        if let Some(session) = kept.unpresented.remove(&order) {
-            kept.presented.insert(order, session);
+        let in_order = &mut self.kept().in_order;
+        if let Some(session) = in_order.remove(&(Urgency::Unpresented, order)) {
+            in_order.insert((Urgency::Presented, order), session);
         }
     }
 
     pub(super) fn remove(&self, order: Order) {
-        let kept = &mut *self.kept();
-        if kept.presented.remove(&order).is_none() {
-            kept.unpresented.remove(&order);
+        let in_order = &mut self.kept().in_order;
+        for urgency in [Urgency::Presented, Urgency::Unpresented] {
+            in_order.remove(&(urgency, order));
         }
     }
 
     /// The results that have to go, where there are too many: those that have been presented, then the
     /// oldest. They count as kept no longer.
     pub(super) fn take_excess(&self) -> Vec<(Order, SessionId)> {
-        let kept = &mut *self.kept();
-        let count = kept.presented.len() + kept.unpresented.len();
-        let Kept { presented, unpresented, .. } = kept;
-        let in_order = || presented.pop_first().or_else(|| unpresented.pop_first());
-        std::iter::from_fn(in_order).take(count.saturating_sub(self.limit)).collect()
+        let in_order = &mut self.kept().in_order;
+        let excess = in_order.len().saturating_sub(self.limit);
+        let first = || in_order.pop_first().map(|((_, order), session)| (order, session));
+        std::iter::from_fn(first).take(excess).collect()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
